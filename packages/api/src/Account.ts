@@ -1,0 +1,61 @@
+import { AccountId } from "@banquo/domain/AccountId"
+import { type AccountState, accountStatuses } from "@banquo/domain/AccountState"
+import type * as Domain from "@banquo/domain/Account"
+import { AccountIdFromString } from "@banquo/domain/AccountId"
+import { Currency } from "@banquo/domain/Currency"
+import { CustomerAddress, CustomerName } from "@banquo/domain/Customer"
+import { Metadata, sorted } from "@banquo/domain/Metadata"
+import { Amount, NonNegativeAmount } from "@banquo/domain/Money"
+import * as Timestamp from "@banquo/domain/Timestamp"
+import { Schema } from "effect"
+import { amountOf, Balance, balanceOf } from "./Balance.ts"
+import { Hash, Time } from "./Change.ts"
+
+export const Account = Schema.Struct({
+  account_id: AccountId,
+  customer_name: Schema.String,
+  customer_address: Schema.String,
+  currency: Currency,
+  status: Schema.Literals(accountStatuses),
+  balance: Balance,
+  overdraft_limit: Schema.NullOr(Amount).annotateKey({ description: "null: without limit" }),
+  seq: Schema.Int.annotateKey({ description: "the sequence of the newest change; 0 for a new account" }),
+  hash: Hash,
+  metadata: Metadata,
+  created_at: Time,
+  updated_at: Time,
+}).annotate({ identifier: "Account" })
+
+export const accountOf = (account: Domain.Account, state: AccountState): typeof Account.Type => ({
+  account_id: account.acctId,
+  customer_name: account.custName,
+  customer_address: account.custAddress,
+  currency: account.currency,
+  status: state.acctStatus,
+  balance: balanceOf(state),
+  overdraft_limit: state.overdraftLimit === null ? null : amountOf(state.overdraftLimit, account.currency),
+  seq: state.acctSeq,
+  hash: state.chgHash.toHex(),
+  metadata: sorted(account.metadata ?? {}),
+  created_at: Timestamp.format(account.acctCreateTime),
+  updated_at: Timestamp.format(state.chgCreateTime),
+})
+
+export const NewAccount = Schema.Struct({
+  account_id: Schema.optionalKey(AccountIdFromString).annotateKey({
+    description: "a UUID of the caller's: the same request with it opens the account once",
+  }),
+  customer_name: CustomerName,
+  customer_address: Schema.optionalKey(CustomerAddress),
+  currency: Currency,
+  initial_balance: Schema.optionalKey(Amount),
+  overdraft_limit: Schema.optionalKey(Schema.NullOr(NonNegativeAmount)).annotateKey({
+    description: 'how far below zero the balance may go; null: without limit; default "0"',
+  }),
+  metadata: Schema.optionalKey(Metadata),
+}).annotate({ identifier: "NewAccount" })
+
+export const AccountsPage = Schema.Struct({
+  accounts: Schema.Array(Account),
+  next_cursor: Schema.NullOr(Schema.String),
+}).annotate({ identifier: "AccountsPage" })

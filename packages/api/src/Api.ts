@@ -1,0 +1,158 @@
+/**
+ * The contract of /v1: the server, its OpenAPI document and the typed client all come from here.
+ *
+ * Names are snake_case, amounts decimal strings, ids strings, times RFC 3339. Errors are problems, see `Problem.ts`.
+ */
+import { AccountIdFromString } from "@banquo/domain/AccountId"
+import { BalanceChangeIdFromString } from "@banquo/domain/BalanceChangeId"
+import { IdempotencyKey } from "@banquo/domain/Idempotency"
+import { accountsPageMax, changesPageMax, pageDefault } from "@banquo/domain/Page"
+import { ByteSize, Schema, SchemaTransformation } from "effect"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
+import { Account, AccountsPage, NewAccount } from "./Account.ts"
+import { ChangesPage } from "./Change.ts"
+import { batchItemsMax, BatchVerdicts, NewBatch, streamItemBytesMax, Verdict } from "./Batch.ts"
+import * as Problem from "./Problem.ts"
+import { NewTransaction, Transaction } from "./Transaction.ts"
+
+/** Largest body of a request, in bytes. */
+export const bodyBytesMax = 1024 * 1024
+
+const limit = (maximum: number) =>
+  Schema.optionalKey(
+    Schema.String.check(Schema.isPattern(/^[1-9]\d{0,3}$/, { message: `Expected a number from 1 to ${maximum}` })).pipe(
+      Schema.decodeTo(
+        Schema.Int.check(Schema.isBetween({ minimum: 1, maximum })),
+        SchemaTransformation.transform({ decode: Number, encode: String }),
+      ),
+    ),
+  ).annotateKey({ description: `1 to ${maximum}; default ${pageDefault}` })
+
+/** Sent with a write, makes it happen once, however often it is sent. */
+const idempotency = {
+  "idempotency-key": Schema.optionalKey(IdempotencyKey).annotateKey({
+    description: "a name for this write; sent again with the same body, the first answer is given again",
+  }),
+}
+
+/** A write that was carried out; the header says that this was when the key was first sent. */
+const written = <S extends Schema.Top>(schema: S) =>
+  HttpApiSchema.WithHeaders(schema, {
+    "idempotency-replayed": Schema.optionalKey(Schema.Literal("true")),
+  }).pipe(HttpApiSchema.status("Created"))
+
+/** Turns a request that does not fit its schema into an `invalid_request` problem that says where. */
+export class RequestSchema extends HttpApiMiddleware.Service<RequestSchema>()("@banquo/api/RequestSchema", {
+  error: [Problem.InvalidRequest, Problem.InternalError],
+}) {}
+
+export class AccountsApi extends HttpApiGroup.make("accounts")
+  .add(
+    HttpApiEndpoint.post("open", "/", {
+      headers: idempotency,
+      payload: NewAccount,
+      success: written(Account),
+      error: [...Problem.commonOfWrites, Problem.ScaleExceeded, Problem.InsufficientFunds],
+    }).annotateMerge(OpenApi.annotations({ summary: "Open an account" })),
+    HttpApiEndpoint.get("list", "/", {
+      query: { limit: limit(accountsPageMax), cursor: Schema.optionalKey(AccountIdFromString) },
+      success: AccountsPage,
+      error: Problem.common,
+    }).annotateMerge(OpenApi.annotations({ summary: "List accounts, in the order of their ids" })),
+    HttpApiEndpoint.get("read", "/:account_id", {
+      params: { account_id: AccountIdFromString },
+      success: HttpApiSchema.WithHeaders(Account, {
+        etag: Schema.String.annotateKey({ description: 'the sequence of the account, as in "17"' }),
+      }),
+      error: [...Problem.common, Problem.AccountNotFound],
+    }).annotateMerge(OpenApi.annotations({ summary: "Read an account and its balance" })),
+    HttpApiEndpoint.get("changes", "/:account_id/changes", {
+      params: { account_id: AccountIdFromString },
+      query: {
+        order: Schema.optionalKey(Schema.Literals(["asc", "desc"])).annotateKey({
+          description: "asc: oldest first; desc, the default: newest first",
+        }),
+        limit: limit(changesPageMax),
+        cursor: Schema.optionalKey(
+          Schema.String.check(
+            Schema.isPattern(/^(?:after|before)-(?:0|[1-9]\d{0,14})$/, {
+              message: "Expected a cursor that a page gave",
+            }),
+          ),
+        ),
+      },
+      success: ChangesPage,
+      error: [...Problem.common, Problem.AccountNotFound],
+    }).annotateMerge(OpenApi.annotations({ summary: "Page through the changes of an account, both ways" })),
+  )
+  .prefix("/v1/accounts")
+  .middleware(RequestSchema)
+  .annotateMerge(OpenApi.annotations({ title: "Accounts" })) {}
+
+export class TransactionsApi extends HttpApiGroup.make("transactions")
+  .add(
+    HttpApiEndpoint.post("post", "/", {
+      headers: idempotency,
+      payload: NewTransaction,
+      success: written(Transaction),
+      error: [...Problem.commonOfWrites, ...Problem.ofTransactions],
+    }).annotateMerge(OpenApi.annotations({ summary: "Make one or more changes, all or none" })),
+    HttpApiEndpoint.post("batch", "/batch", {
+      payload: [
+        NewBatch,
+        HttpApiSchema.StreamNdjson({ schema: Schema.Unknown, maxElementBytes: ByteSize.bytes(streamItemBytesMax) }),
+      ],
+      success: [BatchVerdicts, HttpApiSchema.StreamNdjson({ schema: Verdict })],
+      error: [
+        ...Problem.common,
+        Problem.BodyTooLarge,
+        Problem.UnsupportedMediaType,
+        Problem.Contention,
+        Problem.Overloaded,
+      ],
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Make many transactions",
+        description: `As JSON: up to ${batchItemsMax} of them; \`atomic\`: all or none, \`independent\`: each by itself. As \`application/x-ndjson\`: any number, each by itself, one in a line. Answers with a verdict for each, in order.`,
+      }),
+    ),
+    HttpApiEndpoint.get("read", "/:transaction_id", {
+      params: { transaction_id: BalanceChangeIdFromString },
+      success: Transaction,
+      error: [...Problem.common, Problem.TransactionNotFound],
+    }).annotateMerge(OpenApi.annotations({ summary: "Read a transaction" })),
+  )
+  .prefix("/v1/transactions")
+  .middleware(RequestSchema)
+  .annotateMerge(OpenApi.annotations({ title: "Transactions" })) {}
+
+export class HealthApi extends HttpApiGroup.make("health", { topLevel: true })
+  .add(
+    HttpApiEndpoint.get("livez", "/livez", {
+      success: Schema.Struct({ status: Schema.Literal("live") }),
+    }).annotateMerge(OpenApi.annotations({ summary: "The process answers; says nothing of the database" })),
+    HttpApiEndpoint.get("readyz", "/readyz", {
+      success: Schema.Struct({ status: Schema.Literal("ready"), schema_version: Schema.Int }),
+      error: [Problem.DatabaseUnavailable],
+    }).annotateMerge(
+      OpenApi.annotations({ summary: "The database can be reached and has the schema that this build needs" }),
+    ),
+  )
+  .annotateMerge(OpenApi.annotations({ title: "Health" })) {}
+
+/** Properties and parameters that are not known are refused: a misspelt one would be dropped in silence. */
+const strict = { onExcessProperty: "error", errors: "all" } as const
+
+export class Api extends HttpApi.make("banquo")
+  .add(AccountsApi)
+  .add(TransactionsApi)
+  .add(HealthApi)
+  .annotate(HttpApi.PayloadParseOptions, strict)
+  .annotate(HttpApi.QueryParseOptions, strict)
+  .annotateMerge(
+    OpenApi.annotations({
+      title: "Banquo",
+      version: "1.0.0",
+      description: `A bank-account ledger. Amounts are decimal strings, ids are strings, times are RFC 3339. Errors are \`application/problem+json\` (RFC 9457) with a \`code\`. A body has at most ${bodyBytesMax} bytes. Send an \`Idempotency-Key\` with each write: then it is safe to send it again.`,
+    }),
+  ) {}

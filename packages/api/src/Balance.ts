@@ -1,0 +1,27 @@
+import * as AccountState from "@banquo/domain/AccountState"
+import { type Currency, scaleOf } from "@banquo/domain/Currency"
+import * as Money from "@banquo/domain/Money"
+import { Schema } from "effect"
+
+/** The money of an account. Decimal strings with as many decimals as the currency has. */
+export const Balance = Schema.Struct({
+  posted: Money.Amount.annotateKey({ description: "what the account holds" }),
+  held: Money.Amount.annotateKey({ description: "how much of it is reserved by open holds" }),
+  // A sum of two amounts can have a digit more than an amount.
+  available: Schema.NullOr(Schema.String).annotateKey({
+    description: "what can be spent, a decimal string: posted - held + overdraft_limit; null: without limit",
+  }),
+}).annotate({ identifier: "Balance" })
+
+export const amountOf = (money: Money.Money, currency: Currency): Money.Amount => Money.format(money, scaleOf(currency))
+
+export const balanceOf = (
+  state: Pick<AccountState.AccountState, "balance" | "held" | "overdraftLimit" | "currency">,
+): typeof Balance.Type => {
+  const available = AccountState.available(state)
+  return {
+    posted: amountOf(state.balance, state.currency),
+    held: amountOf(state.held, state.currency),
+    available: available === null ? null : amountOf(available, state.currency),
+  }
+}

@@ -1,0 +1,217 @@
+/**
+ * Every error of /v1, as an `application/problem+json` document (RFC 9457). `code` is what a program looks at, `retryable`
+ * whether the same request may succeed later, `request_id` what to quote to the operator.
+ */
+import { AccountId } from "@banquo/domain/AccountId"
+import { accountStatuses } from "@banquo/domain/AccountState"
+import { BalanceChangeIdFromString } from "@banquo/domain/BalanceChangeId"
+import { Currency } from "@banquo/domain/Currency"
+import { Amount } from "@banquo/domain/Money"
+import { Schema } from "effect"
+import { HttpApiError } from "effect/http-api"
+
+/** The `type` of a problem: a name, not an address. */
+export const typeOf = <const Code extends string>(code: Code) => `urn:banquo:problem:${code}` as const
+
+const declare =
+  <Self>() =>
+  <
+    const Tag extends string,
+    const Code extends string,
+    const Status extends number,
+    const Fields extends Schema.Struct.Fields = {},
+  >(
+    tag: Tag,
+    code: Code,
+    status: Status,
+    title: string,
+    fields?: Fields,
+  ) =>
+    HttpApiError.Problem<Self>()(
+      tag,
+      { type: typeOf(code), status, title },
+      {
+        code: Schema.tag(code),
+        retryable: Schema.Boolean,
+        request_id: Schema.String,
+        ...(fields as Fields),
+      },
+    )
+
+export const InvalidValue = Schema.Struct({
+  in: Schema.Literals(["body", "path", "query", "header"]),
+  /** RFC 6901. */
+  pointer: Schema.String,
+  detail: Schema.String,
+}).annotate({ identifier: "InvalidValue" })
+
+export class InvalidRequest extends declare<InvalidRequest>()(
+  "InvalidRequest",
+  "invalid_request",
+  400,
+  "The request cannot be understood",
+  { errors: Schema.Array(InvalidValue) },
+) {}
+
+export class AccountNotFound extends declare<AccountNotFound>()(
+  "AccountNotFound",
+  "account_not_found",
+  404,
+  "There is no such account",
+  { account_id: AccountId },
+) {}
+
+export class TransactionNotFound extends declare<TransactionNotFound>()(
+  "TransactionNotFound",
+  "transaction_not_found",
+  404,
+  "There is no such transaction",
+  { transaction_id: BalanceChangeIdFromString },
+) {}
+
+export class VersionConflict extends declare<VersionConflict>()(
+  "VersionConflict",
+  "version_conflict",
+  409,
+  "The account has changed",
+  { account_id: AccountId, expected_seq: Schema.Int, current_seq: Schema.Int },
+) {}
+
+export class BodyTooLarge extends declare<BodyTooLarge>()(
+  "BodyTooLarge",
+  "body_too_large",
+  413,
+  "The body is too large",
+) {}
+
+export class UnsupportedMediaType extends declare<UnsupportedMediaType>()(
+  "UnsupportedMediaType",
+  "unsupported_media_type",
+  415,
+  "The body is not of a type that is understood",
+) {}
+
+export class InsufficientFunds extends declare<InsufficientFunds>()(
+  "InsufficientFunds",
+  "insufficient_funds",
+  422,
+  "The account has not enough money available",
+  { account_id: AccountId, available: Amount, currency: Currency },
+) {}
+
+export class AccountFrozen extends declare<AccountFrozen>()(
+  "AccountFrozen",
+  "account_frozen",
+  422,
+  "The account is frozen",
+  // Not `status`, which is the HTTP status of every problem.
+  { account_id: AccountId, account_status: Schema.Literals(accountStatuses) },
+) {}
+
+export class AccountClosed extends declare<AccountClosed>()(
+  "AccountClosed",
+  "account_closed",
+  422,
+  "The account is closed",
+  { account_id: AccountId },
+) {}
+
+export class Unbalanced extends declare<Unbalanced>()(
+  "Unbalanced",
+  "unbalanced",
+  422,
+  "The changes do not sum to zero",
+  { currency: Currency, sum: Schema.String.annotateKey({ description: "a decimal string" }) },
+) {}
+
+export class SameAccount extends declare<SameAccount>()(
+  "SameAccount",
+  "same_account",
+  422,
+  "An account occurs twice in the transaction",
+  { account_id: AccountId },
+) {}
+
+export class CurrencyMismatch extends declare<CurrencyMismatch>()(
+  "CurrencyMismatch",
+  "currency_mismatch",
+  422,
+  "An account is in another currency",
+  { account_id: AccountId, currency: Currency },
+) {}
+
+export class ScaleExceeded extends declare<ScaleExceeded>()(
+  "ScaleExceeded",
+  "scale_exceeded",
+  422,
+  "The amount has more decimals than its currency",
+  { amount: Amount, currency: Currency },
+) {}
+
+export class AmountOutOfRange extends declare<AmountOutOfRange>()(
+  "AmountOutOfRange",
+  "amount_out_of_range",
+  422,
+  "The balance would pass the largest amount",
+  { account_id: AccountId },
+) {}
+
+export class IdempotencyKeyReused extends declare<IdempotencyKeyReused>()(
+  "IdempotencyKeyReused",
+  "idempotency_key_reused",
+  422,
+  "The idempotency key was used for another request",
+) {}
+
+export class InternalError extends declare<InternalError>()(
+  "InternalError",
+  "internal_error",
+  500,
+  "The service has failed",
+) {}
+
+export class Contention extends declare<Contention>()("Contention", "contention", 503, "The accounts are too busy") {}
+
+export class DatabaseUnavailable extends declare<DatabaseUnavailable>()(
+  "DatabaseUnavailable",
+  "database_unavailable",
+  503,
+  "The database is not available",
+) {}
+
+export class Overloaded extends declare<Overloaded>()("Overloaded", "overloaded", 503, "The service is too busy") {}
+
+export class BatchAborted extends declare<BatchAborted>()(
+  "BatchAborted",
+  "batch_aborted",
+  409,
+  "Another transaction of the batch was refused",
+) {}
+
+/** What any route may answer. */
+export const common = [InvalidRequest, InternalError, DatabaseUnavailable] as const
+
+/** What any route that writes may answer. */
+export const commonOfWrites = [
+  ...common,
+  BodyTooLarge,
+  UnsupportedMediaType,
+  IdempotencyKeyReused,
+  Contention,
+  Overloaded,
+] as const
+
+/** Why a transaction is not made. */
+export const ofTransactions = [
+  SameAccount,
+  AccountNotFound,
+  AccountClosed,
+  AccountFrozen,
+  CurrencyMismatch,
+  ScaleExceeded,
+  Unbalanced,
+  VersionConflict,
+  AmountOutOfRange,
+  InsufficientFunds,
+  IdempotencyKeyReused,
+] as const

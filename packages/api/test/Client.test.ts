@@ -1,0 +1,153 @@
+import { AccountId } from "@banquo/domain/AccountId"
+import { BalanceChangeId } from "@banquo/domain/BalanceChangeId"
+import { Currency } from "@banquo/domain/Currency"
+import { IdempotencyKey } from "@banquo/domain/Idempotency"
+import { Amount } from "@banquo/domain/Money"
+import { assert, layer } from "@effect/vitest"
+import { Effect, Layer } from "effect"
+import { FetchHttpClient } from "effect/http"
+import * as TestServer from "../../server/test/TestServer.ts"
+import { setStatus } from "../../server/test/TestServer.ts"
+import * as Client from "../src/Client.ts"
+import * as Problem from "../src/Problem.ts"
+
+const EUR = Currency.make("EUR")
+const amount = (text: string) => Amount.make(text)
+const newId = () => AccountId.make(crypto.randomUUID())
+
+const client = Effect.flatMap(TestServer.TestServer, ({ url }) => Client.make({ baseUrl: url }))
+
+const withHttp = FetchHttpClient.layer.pipe(Layer.provideMerge(TestServer.layer))
+
+layer(withHttp, { excludeTestServices: true })("the typed client", (it) => {
+  it.effect("opens, posts, reads and pages", () =>
+    Effect.gen(function* () {
+      const api = yield* client
+      const { body: ann, headers: opened } = yield* api.accounts.open({
+        headers: { "idempotency-key": IdempotencyKey.make("client-1") },
+        payload: {
+          customer_name: "Ann",
+          currency: EUR,
+          initial_balance: amount("100"),
+          overdraft_limit: null,
+          metadata: JSON.parse('{"__proto__":"kept","b":"2"}'),
+        },
+      })
+      assert.deepStrictEqual(opened, {})
+      assert.deepStrictEqual([ann.balance.posted, ann.balance.available], ["100.00", null])
+      assert.deepStrictEqual(Object.entries(ann.metadata), [
+        ["__proto__", "kept"],
+        ["b", "2"],
+      ])
+      const { body: bob } = yield* api.accounts.open({ headers: {}, payload: { customer_name: "Bob", currency: EUR } })
+
+      const transfer = {
+        headers: { "idempotency-key": IdempotencyKey.make("client-2") },
+        payload: {
+          changes: [
+            { account_id: ann.account_id, amount: amount("-12.50"), currency: EUR, expected_seq: 0 },
+            { account_id: bob.account_id, amount: amount("12.50") },
+          ],
+          description: "rent",
+        },
+      }
+      const first = yield* api.transactions.post(transfer)
+      assert.strictEqual(typeof first.body.transaction_id, "bigint")
+      assert.deepStrictEqual(first.headers, {})
+      const again = yield* api.transactions.post(transfer)
+      assert.deepStrictEqual(again.body, first.body)
+      assert.deepStrictEqual(again.headers, { "idempotency-replayed": "true" })
+      const read = yield* api.transactions.read({ params: { transaction_id: first.body.transaction_id } })
+      assert.deepStrictEqual(read, first.body)
+
+      const { body, headers } = yield* api.accounts.read({ params: { account_id: bob.account_id } })
+      assert.deepStrictEqual([body.balance.posted, body.seq, headers.etag], ["12.50", 1, '"1"'])
+      const page = yield* api.accounts.changes({
+        params: { account_id: bob.account_id },
+        query: { order: "asc", limit: 1 },
+      })
+      assert.deepStrictEqual([page.changes.length, page.previous_cursor], [1, null])
+      const next = yield* api.accounts.changes({
+        params: { account_id: bob.account_id },
+        query: { order: "asc", limit: 1, cursor: page.next_cursor! },
+      })
+      assert.deepStrictEqual(next.changes, [first.body.changes[1]!])
+      const list = yield* api.accounts.list({ query: { limit: 1 } })
+      const rest = yield* api.accounts.list({ query: { cursor: AccountId.make(list.next_cursor!) } })
+      assert.sameMembers(
+        [...list.accounts, ...rest.accounts].map(({ account_id }) => account_id),
+        [ann.account_id, bob.account_id],
+      )
+      assert.deepStrictEqual(yield* api.livez(), { status: "live" })
+      assert.strictEqual((yield* api.readyz()).status, "ready")
+    }),
+  )
+
+  it.effect("fails with the classes of Problem.ts, caught by their tags", () =>
+    Effect.gen(function* () {
+      const api = yield* client
+      const { body: ann } = yield* api.accounts.open({ headers: {}, payload: { customer_name: "Ann", currency: EUR } })
+      const { account_id } = ann
+      const post = (...changes: ReadonlyArray<object>) =>
+        api.transactions.post({
+          headers: {},
+          payload: { changes: changes.map((change) => ({ account_id, amount: amount("1"), ...change })) },
+        })
+
+      const funds = yield* post({ amount: amount("-5") }).pipe(
+        Effect.as(undefined),
+        Effect.catchTag("InsufficientFunds", (problem) => Effect.succeed(problem)),
+      )
+      assert.instanceOf(funds, Problem.InsufficientFunds)
+      assert.deepStrictEqual(
+        [funds.status, funds.code, funds.available, funds.currency, funds.account_id, funds.retryable],
+        [422, "insufficient_funds", "0.00", "EUR", account_id, false],
+      )
+      assert.isNotEmpty(funds.request_id)
+
+      const conflict = yield* Effect.flip(post({ expected_seq: 3 }))
+      assert.instanceOf(conflict, Problem.VersionConflict)
+      assert.deepStrictEqual([conflict.expected_seq, conflict.current_seq], [3, 0])
+
+      const unknown = newId()
+      const missing = yield* Effect.flip(api.accounts.read({ params: { account_id: unknown } }))
+      assert.instanceOf(missing, Problem.AccountNotFound)
+      assert.strictEqual(missing.account_id, unknown)
+      const transaction_id = BalanceChangeId.make(2n ** 63n - 1n)
+      const none = yield* Effect.flip(api.transactions.read({ params: { transaction_id } }))
+      assert.instanceOf(none, Problem.TransactionNotFound)
+      assert.strictEqual(none.transaction_id, transaction_id)
+
+      assert.instanceOf(yield* Effect.flip(post({ currency: Currency.make("USD") })), Problem.CurrencyMismatch)
+      assert.instanceOf(yield* Effect.flip(post({ amount: amount("0.001") })), Problem.ScaleExceeded)
+      assert.instanceOf(yield* Effect.flip(post({}, {})), Problem.SameAccount)
+      const { body: bob } = yield* api.accounts.open({ headers: {}, payload: { customer_name: "Bob", currency: EUR } })
+      const unbalanced = yield* Effect.flip(post({}, { account_id: bob.account_id }))
+      assert.instanceOf(unbalanced, Problem.Unbalanced)
+      assert.deepStrictEqual([unbalanced.sum, unbalanced.currency], ["2.00", "EUR"])
+
+      const opening = { customer_name: "Cid", currency: EUR, account_id: newId() }
+      yield* api.accounts.open({ headers: {}, payload: opening })
+      const reused = yield* Effect.flip(
+        api.accounts.open({ headers: {}, payload: { ...opening, customer_name: "Dan" } }),
+      )
+      assert.instanceOf(reused, Problem.IdempotencyKeyReused)
+
+      yield* setStatus(account_id, "frozen")
+      const frozen = yield* Effect.flip(post({}))
+      assert.instanceOf(frozen, Problem.AccountFrozen)
+      assert.strictEqual(frozen.account_status, "frozen")
+    }),
+  )
+
+  it.effect("a request that does not fit the contract is not sent", () =>
+    Effect.gen(function* () {
+      const api = yield* client
+      const account_id = newId()
+      const error = yield* Effect.flip(
+        api.transactions.post({ headers: {}, payload: { changes: [{ account_id, amount: "1e3" as Amount }] } }),
+      )
+      assert.strictEqual(error._tag, "SchemaError")
+    }),
+  )
+})

@@ -1,0 +1,213 @@
+/**
+ * Holds what the clients were told against what is stored. Not one acknowledged change may be missing, doubled or other
+ * than it was said to be; nothing that was refused may be there; and the chains must be whole.
+ */
+import type { Account } from "@banquo/domain/Account"
+import type { AccountId } from "@banquo/domain/AccountId"
+import type { BalanceChange } from "@banquo/domain/BalanceChange"
+import { genesisHash, seal } from "@banquo/domain/ChangeHash"
+import { type Amount, fromAmount } from "@banquo/domain/Money"
+import type { Acknowledged, Asked, Attempt, ClientLog, Look } from "./Attempt.ts"
+
+/** Kinds of faults, and what each means. */
+export const faultKinds = {
+  lost: "an acknowledged change is not stored",
+  doubled: "a change is stored more than once",
+  "other than acknowledged": "a stored change has another account, amount, sequence, balance or hash than was said",
+  "other than asked": "what was acknowledged is not what was asked for",
+  "key applied twice": "two transactions have the same idempotency key",
+  "refused but stored": "a request that was refused has rows",
+  "never asked for": "a stored transaction was not asked for by any client",
+  gap: "the sequence of an account jumps",
+  fork: "two changes of an account follow the same one",
+  "broken link": "a change does not name the one before it",
+  "wrong balance": "a balance is not the one before plus the change",
+  "wrong hash": "a hash does not follow from its change and the hash before",
+  "time runs back": "a change is not later than the one before it",
+  unbalanced: "the legs of a transaction do not sum to zero",
+  "money made or lost": "the balances have changed by something else than what was acknowledged",
+  reordered: "a change that was sent after another was acknowledged comes before it",
+  "stale read": "a read misses a change that was acknowledged before it was sent",
+  "old rows changed": "rows that were there before the run are missing",
+} as const
+export type FaultKind = keyof typeof faultKinds
+
+export interface Fault {
+  readonly kind: FaultKind
+  readonly detail: string
+}
+
+/** Everything that the audit looks at. */
+export interface Evidence {
+  readonly ledgerId: string
+  /** Those whose chain begins in `rows`. */
+  readonly accounts: ReadonlyMap<AccountId, Account>
+  /** The newest row of each account before the run, for those that `rows` go on from. */
+  readonly tails: ReadonlyMap<AccountId, BalanceChange>
+  /** What was stored in the run, in any order. */
+  readonly rows: ReadonlyArray<BalanceChange>
+  /** Rows from before the run: how many there were, and are. */
+  readonly oldRows: { readonly before: number; readonly after: number }
+  /** `null`: nobody kept one, and only the chains are looked at. */
+  readonly log: ClientLog | null
+}
+
+/** What is wrong; nothing, if all is well. */
+export const audit = (evidence: Evidence): ReadonlyArray<Fault> => {
+  const faults: Array<Fault> = []
+  const fault: Report = (kind, detail) => faults.push({ kind, detail })
+  const { after, before } = evidence.oldRows
+  if (after !== before) fault("old rows changed", `there were ${before}, now ${after}`)
+  auditChains(evidence, fault)
+  auditLegs(evidence.rows, fault)
+  if (evidence.log !== null) {
+    const { attempts, looks } = evidence.log
+    auditAcknowledged(evidence.rows, attempts, fault)
+    auditKeys(evidence.rows, attempts, fault)
+    auditMoney(evidence.rows, attempts, fault)
+    auditOrder(attempts, fault)
+    auditLooks(looks, attempts, fault)
+  }
+  return faults
+}
+
+type Report = (kind: FaultKind, detail: string) => unknown
+
+const money = (text: string) => fromAmount(text as Amount)
+
+const equal = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0
+
+const auditChains = ({ accounts, ledgerId, rows, tails }: Evidence, fault: Report) => {
+  for (const [acctId, chain] of Map.groupBy(rows, (row) => row.acctId)) {
+    const account = accounts.get(acctId)
+    let prev = tails.get(acctId)
+    if (prev === undefined && account === undefined) fault("gap", `account ${acctId} has rows but is not known`)
+    const named = new Set(prev?.prevBchgId === null ? [] : [prev?.prevBchgId])
+    for (const row of chain.toSorted((a, b) => a.acctSeq - b.acctSeq)) {
+      const at = `account ${acctId}, sequence ${row.acctSeq}, change ${row.bchgId}`
+      const seq = prev === undefined ? 0 : prev.acctSeq + 1
+      if (row.prevBchgId !== null && named.has(row.prevBchgId)) fault("fork", at)
+      named.add(row.prevBchgId ?? undefined)
+      if (row.acctSeq === prev?.acctSeq) fault("fork", at)
+      else if (row.acctSeq !== seq) fault("gap", `${at}: expected sequence ${seq}`)
+      if (row.prevBchgId !== (prev?.bchgId ?? null)) fault("broken link", at)
+      const sums = row.balance === (prev?.balance ?? 0n) + row.chgAmt && row.held === (prev?.held ?? 0n) + row.heldAmt
+      if (!sums) fault("wrong balance", at)
+      const prevHash = prev?.chgHash ?? (account === undefined ? undefined : genesisHash(ledgerId, account))
+      if (prevHash !== undefined && !equal(seal(row, prevHash).chgHash, row.chgHash)) fault("wrong hash", at)
+      if (prev !== undefined && row.chgCreateTime <= prev.chgCreateTime) fault("time runs back", at)
+      prev = row
+    }
+  }
+}
+
+/** In one currency, as all accounts of the benchmark are. */
+const auditLegs = (rows: ReadonlyArray<BalanceChange>, fault: Report) => {
+  for (const [xactId, legs] of Map.groupBy(rows, (row) => row.xactId)) {
+    const sum = legs.reduce((total, { chgAmt }) => total + chgAmt, 0n)
+    if (legs.length > 1 && sum !== 0n) fault("unbalanced", `transaction ${xactId} sums to ${sum} ten-thousandths`)
+    if (!legs.some(({ bchgId }) => bchgId === xactId)) fault("unbalanced", `transaction ${xactId} lacks its first leg`)
+  }
+}
+
+const auditAcknowledged = (rows: ReadonlyArray<BalanceChange>, attempts: ReadonlyArray<Attempt>, fault: Report) => {
+  const byId = Map.groupBy(rows, ({ bchgId }) => String(bchgId))
+  for (const [id, same] of byId) if (same.length > 1) fault("doubled", `change ${id} is stored ${same.length} times`)
+  for (const { asked, changes, key, outcome } of attempts) {
+    if (outcome !== "acknowledged" && outcome !== "replayed") continue
+    if (!isAsAsked(asked, changes)) fault("other than asked", `key ${key}`)
+    for (const change of changes) {
+      const row = byId.get(change.changeId)?.[0]
+      const at = `key ${key}, account ${change.acctId}, sequence ${change.seq}, change ${change.changeId}`
+      if (row === undefined) fault("lost", at)
+      else if (!isAsAcknowledged(row, change) || keyOf(row.idemKey) !== (row.bchgId === row.xactId ? key : null)) {
+        fault("other than acknowledged", at)
+      }
+    }
+  }
+}
+
+const isAsAsked = (asked: ReadonlyArray<Asked>, changes: ReadonlyArray<Acknowledged>): boolean =>
+  asked.length === changes.length &&
+  asked.every(({ acctId, amount }, index) => {
+    const change = changes[index]!
+    return change.acctId === acctId && money(change.amount) === money(amount)
+  })
+
+const isAsAcknowledged = (row: BalanceChange, change: Acknowledged): boolean =>
+  row.acctId === change.acctId &&
+  row.acctSeq === change.seq &&
+  row.chgAmt === money(change.amount) &&
+  row.balance === money(change.balance) &&
+  Buffer.from(row.chgHash).toString("hex") === change.hash
+
+/** Stored keys begin with who sent them, and a space. */
+const keyOf = (idemKey: string | null): string | null =>
+  idemKey === null ? null : idemKey.slice(idemKey.indexOf(" ") + 1)
+
+const auditKeys = (rows: ReadonlyArray<BalanceChange>, attempts: ReadonlyArray<Attempt>, fault: Report) => {
+  const stored = new Map<string, BalanceChange>()
+  for (const row of rows) {
+    const key = keyOf(row.idemKey)
+    if (key === null) continue
+    const other = stored.get(key)
+    if (other !== undefined && other.bchgId !== row.bchgId) {
+      fault("key applied twice", `key ${key}: transactions ${other.xactId} and ${row.xactId}`)
+    }
+    stored.set(key, row)
+  }
+  const byKey = Map.groupBy(attempts, ({ key }) => key)
+  for (const [key, same] of byKey) {
+    const applied = same.filter(({ outcome }) => outcome === "acknowledged")
+    if (applied.length > 1) fault("key applied twice", `key ${key} was acknowledged ${applied.length} times as new`)
+    if (stored.has(key) && same.every(({ outcome }) => outcome === "refused")) fault("refused but stored", `key ${key}`)
+  }
+  // Each transaction of a run has a key, which its first row bears.
+  for (const row of rows) {
+    const key = keyOf(row.idemKey)
+    if (row.bchgId === row.xactId && (key === null || !byKey.has(key))) {
+      fault("never asked for", `transaction ${row.xactId} of account ${row.acctId}`)
+    }
+  }
+}
+
+/** Only what was acknowledged moves money, and what nobody knows the outcome of, if it was done. */
+const auditMoney = (rows: ReadonlyArray<BalanceChange>, attempts: ReadonlyArray<Attempt>, fault: Report) => {
+  const doubtful = new Set(attempts.filter(({ outcome }) => outcome === "unknown").map(({ key }) => key))
+  const doubtfulXacts = new Set(rows.filter((row) => doubtful.has(keyOf(row.idemKey) ?? "")).map((row) => row.xactId))
+  let stored = 0n
+  for (const row of rows) if (!doubtfulXacts.has(row.xactId)) stored += row.chgAmt
+  let told = 0n
+  for (const { changes, key, outcome } of attempts) {
+    if (outcome !== "acknowledged" || doubtful.has(key)) continue
+    for (const { amount } of changes) told += money(amount)
+  }
+  if (stored !== told) fault("money made or lost", `${stored - told} ten-thousandths too many`)
+}
+
+/** If one was acknowledged before another was sent, it comes first. Both times err to the side of saying nothing. */
+const auditOrder = (attempts: ReadonlyArray<Attempt>, fault: Report) => {
+  const changes = attempts.flatMap(({ changes, outcome, received, sent }) =>
+    outcome === "acknowledged" ? changes.map(({ acctId, seq }) => ({ acctId, seq, sent, received })) : [],
+  )
+  for (const [acctId, ofAccount] of Map.groupBy(changes, (change) => change.acctId)) {
+    let earliestAfter = Infinity
+    for (const { received, sent, seq } of ofAccount.toSorted((a, b) => b.seq - a.seq)) {
+      if (earliestAfter < sent) fault("reordered", `account ${acctId}, sequence ${seq}`)
+      earliestAfter = Math.min(earliestAfter, received)
+    }
+  }
+}
+
+const auditLooks = (looks: ReadonlyArray<Look>, attempts: ReadonlyArray<Attempt>, fault: Report) => {
+  if (looks.length === 0) return
+  const byAccount = Map.groupBy(
+    attempts.flatMap(({ changes, received }) => changes.map(({ acctId, seq }) => ({ acctId, seq, received }))),
+    ({ acctId }) => acctId,
+  )
+  for (const { acctId, isDense, newestSeq, sent } of looks) {
+    if (!isDense) fault("gap", `account ${acctId}: a page of its history has gaps`)
+    const missed = byAccount.get(acctId)?.find(({ received, seq }) => received < sent && seq > newestSeq)
+    if (missed !== undefined) fault("stale read", `account ${acctId}: ended with ${newestSeq}, not ${missed.seq}`)
+  }
+}

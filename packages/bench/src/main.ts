@@ -1,0 +1,102 @@
+/** `pnpm bench`: measures the ledger, its limits and its rivals, audits each run, prints tables and writes a report. */
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Console, Effect, Exit, Option, Schema } from "effect"
+import { Command, Flag } from "effect/cli"
+import { join, resolve } from "node:path"
+import * as Database from "./Database.ts"
+import * as Machine from "./Machine.ts"
+import { type Entry, faultLines, line } from "./Measurement.ts"
+import * as Report from "./Report.ts"
+import { runAll } from "./Run.ts"
+import { casesOf, scenarios } from "./Scenario.ts"
+
+/** Seconds of the measured window. */
+const secondsDefault = { full: 10, quick: 2 }
+
+/** A quick run begins nothing after this, so that it ends within two minutes. */
+const quickBudgetMillis = 100_000
+
+/** What the README of the project shows. */
+const reportDirectory = join(import.meta.dirname, "..", "report")
+
+const Numbers = Schema.String.check(Schema.isPattern(/^\d+(,\d+)*$/, { message: "Expected numbers like 1,8,64" }))
+
+const numbers = (name: string, description: string) =>
+  Flag.String(name).pipe(
+    Flag.withDescription(description),
+    Flag.withSchema(Numbers),
+    Flag.map((text) => text.split(",").map(Number)),
+    Flag.withDefault([]),
+  )
+
+const names = scenarios.map(({ name }) => name)
+
+const bench = Command.make(
+  "bench",
+  {
+    isQuick: Flag.Boolean("quick").pipe(
+      Flag.withDescription("Fewer and shorter runs: two minutes"),
+      Flag.withDefault(false),
+    ),
+    isLarge: Flag.Boolean("large").pipe(
+      Flag.withDescription("Also the table of 10 million rows: minutes and gigabytes more"),
+      Flag.withDefault(false),
+    ),
+    scenario: Flag.Literals("scenario", names).pipe(
+      Flag.withDescription("Only this one; may be given more than once"),
+      Flag.atLeast(0),
+    ),
+    clients: numbers("clients", "In place of the scenarios' own, like 1,64"),
+    instances: numbers("instances", "In place of the scenarios' own, like 1,3"),
+    rows: numbers("rows", "Of the filled table, in place of the scenarios' own, like 100000,10000000"),
+    seconds: Flag.Finite("seconds").pipe(Flag.withDescription("Measured of each run"), Flag.optional),
+    out: Flag.String("out").pipe(
+      Flag.withDescription("Where the report is written; by default a whole run to its place, others to .cache/bench"),
+      Flag.optional,
+    ),
+  },
+  ({ clients, instances, isLarge, isQuick, out, rows, scenario, seconds }) =>
+    Effect.gen(function* () {
+      const cases = casesOf({ isQuick, isLarge, scenarios: scenario, axes: { clients, instances, rows } })
+      const isWhole = !isQuick && [scenario, clients, instances, rows].every(({ length }) => length === 0)
+      const directory = Option.match(out, {
+        onNone: () => (isWhole ? reportDirectory : join(reportDirectory, "../../../.cache/bench")),
+        onSome: (path) => resolve(path),
+      })
+      yield* Console.log(`${cases.length} runs; the database is being made and filled`)
+      const database = yield* Database.make
+      const machine = Machine.describe(database)
+      const measured = Option.getOrElse(seconds, () => (isQuick ? secondsDefault.quick : secondsDefault.full))
+      const entries = yield* runAll(database, cases, {
+        warmMillis: isQuick ? 1_000 : 2_000,
+        measureMillis: measured * 1000,
+        budgetMillis: isQuick ? quickBudgetMillis : null,
+        onEntry: (entry) => Console.log([line(entry), ...faultsOf(entry)].join("\n")),
+      })
+      for (const one of scenarios) {
+        const section = Report.section(one, entries)
+        if (section !== undefined) yield* Console.log(`\n${section}`)
+      }
+      yield* Console.log(`\n## Targets\n\n${Report.targetTable(Report.measurementsOf(entries))}`)
+      const outcome = {
+        date: new Date().toISOString().slice(0, 10),
+        isQuick,
+        seconds: performance.now() / 1000,
+        machine,
+        entries,
+      }
+      yield* Report.write(directory, outcome)
+      yield* Console.log(`\nThe report is in ${directory}; it took ${Math.round(outcome.seconds)} s.`)
+      if (!Report.isSound(entries)) yield* Effect.sync(() => (process.exitCode = 1))
+    }).pipe(Effect.scoped),
+).pipe(Command.withDescription("Measure Banquo beside its limits and its rivals, and audit each run"))
+
+const faultsOf = (entry: Entry): ReadonlyArray<string> =>
+  entry._tag === "Measured" && entry.measurement.audit !== null ? faultLines(entry.measurement.audit.faults) : []
+
+Command.run(bench, { version: "0.1.0" }).pipe(
+  Effect.provide(NodeServices.layer),
+  NodeRuntime.runMain({
+    teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) ? Number(process.exitCode ?? 0) : 1),
+  }),
+)

@@ -1,0 +1,425 @@
+/** The audit finds nothing where nothing is wrong, and names each kind of fault that is planted in a copy of it. */
+import type { Account } from "@banquo/domain/Account"
+import { AccountId } from "@banquo/domain/AccountId"
+import { type AccountState, afterChange } from "@banquo/domain/AccountState"
+import { Actor } from "@banquo/domain/Actor"
+import type { BalanceChange } from "@banquo/domain/BalanceChange"
+import { BalanceChangeId } from "@banquo/domain/BalanceChangeId"
+import { seal } from "@banquo/domain/ChangeHash"
+import { Currency } from "@banquo/domain/Currency"
+import { decide } from "@banquo/domain/Decide"
+import { IdempotencyKey } from "@banquo/domain/Idempotency"
+import type { Intent } from "@banquo/domain/Intent"
+import * as Money from "@banquo/domain/Money"
+import * as Timestamp from "@banquo/domain/Timestamp"
+import { assert, describe, it } from "@effect/vitest"
+import { Result } from "effect"
+import type { Acknowledged, Attempt, Look } from "../src/Attempt.ts"
+import { audit, type Evidence, type Fault, type FaultKind, faultKinds } from "../src/Audit.ts"
+
+const ledgerId = "0192f0c1-7a5e-7c4b-9d21-3f6a8b0c1d2e"
+const actor = Actor.make("anonymous")
+const accountId = (index: number) => AccountId.make(`00000000-0000-4000-8000-${String(index).padStart(12, "0")}`)
+
+/** Accounts 0 to 3 from before the run, one hundred rows of it, and an account 4 that was opened in it. */
+const good = (): Evidence => {
+  const heads = new Map<AccountId, AccountState>()
+  const tails = new Map<AccountId, BalanceChange>()
+  const accounts = new Map<AccountId, Account>()
+  const rows: Array<BalanceChange> = []
+  const attempts: Array<Attempt> = []
+  const looks: Array<Look> = []
+  let id = 0n
+  let time = 0
+
+  const apply = (intent: Intent, key: string | null) => {
+    const count = intent._tag === "OpenAccount" ? 1 : intent.changes.length
+    const ids = Array.from({ length: count }, () => BalanceChangeId.make((id += 1n)))
+    const decision = Result.getOrThrow(
+      decide({ intent, actor, idempotencyKey: key === null ? null : IdempotencyKey.make(key) }, heads, {
+        now: Timestamp.fromMillis(1_795_426_200_000 + time),
+        ids,
+        ledgerId,
+      }),
+    )
+    for (const [acctId, head] of decision.heads) heads.set(acctId, head)
+    return decision
+  }
+  const open = (index: number, key: string | null) =>
+    apply(
+      {
+        _tag: "OpenAccount",
+        acctId: accountId(index),
+        acctIdIsChosen: true,
+        custName: `Customer ${index}`,
+        custAddress: "",
+        currency: Currency.make("USD"),
+        initialBalance: Money.Amount.make(key === null ? "1000.00" : "0"),
+        overdraftLimit: Money.Amount.make("0"),
+        metadata: null,
+      },
+      key,
+    )
+  const post = (key: string, legs: ReadonlyArray<readonly [number, string]>) => {
+    const asked = legs.map(([index, amount]) => ({ acctId: accountId(index), amount }))
+    const { changes } = apply(
+      {
+        _tag: "PostTransaction",
+        changes: asked.map(({ acctId, amount }) => ({ acctId, amount: Money.Amount.make(amount) })),
+        description: null,
+        metadata: null,
+      },
+      key,
+    )
+    rows.push(...changes)
+    time += 2
+    attempts.push({
+      key,
+      sent: time - 1.5,
+      received: time - 0.5,
+      outcome: "acknowledged",
+      asked,
+      changes: changes.map(acknowledged),
+    })
+  }
+
+  for (const index of [0, 1, 2, 3]) tails.set(accountId(index), open(index, null).changes[0]!)
+  const opened = open(4, "opening")
+  accounts.set(accountId(4), opened.account!)
+  rows.push(...opened.changes)
+  attempts.push({
+    key: "opening",
+    sent: 0,
+    received: 0.5,
+    outcome: "acknowledged",
+    asked: [{ acctId: accountId(4), amount: "0" }],
+    changes: opened.changes.map(acknowledged),
+  })
+  for (let n = 0; n < 33; n++) {
+    post(`change-${n}`, [[n % 4, n % 3 === 0 ? "-1.25" : "2.5"]])
+    post(`transfer-${n}`, [
+      [n % 4, "-3.00"],
+      [n % 2 === 0 ? 4 : (n + 1) % 4, "3.00"],
+    ])
+    looks.push({
+      acctId: accountId(n % 4),
+      sent: time,
+      received: time + 0.2,
+      newestSeq: heads.get(accountId(n % 4))!.acctSeq,
+      isDense: true,
+    })
+  }
+  // A key that came again, one that was refused and once unanswered, and two unanswered ones, one of them carried out.
+  attempts.push({ ...attempts[1]!, sent: time, received: time + 1, outcome: "replayed" })
+  const refused = { key: "refused", asked: [{ acctId: accountId(0), amount: "-9000000.00" }], changes: [] }
+  attempts.push({ ...refused, sent: time, received: time + 1, outcome: "refused" })
+  attempts.push({ ...refused, key: "unanswered", sent: time, received: time + 1, outcome: "unknown" })
+  post("done-but-unanswered", [[2, "7.00"]])
+  const last = attempts.pop()!
+  attempts.push({ ...last, outcome: "unknown", changes: [] })
+  return { ledgerId, accounts, tails, rows, oldRows: { before: 4, after: 4 }, log: { attempts, looks } }
+}
+
+const acknowledged = (row: BalanceChange): Acknowledged => ({
+  changeId: String(row.bchgId),
+  acctId: row.acctId,
+  seq: row.acctSeq,
+  amount: Money.format(row.chgAmt, 2),
+  balance: Money.format(row.balance, 2),
+  hash: Buffer.from(row.chgHash).toString("hex"),
+})
+
+interface Plant {
+  readonly kind: FaultKind
+  readonly how: string
+  readonly plant: (evidence: Evidence) => Evidence
+}
+
+const withRows = (evidence: Evidence, change: (rows: Array<BalanceChange>) => void): Evidence => {
+  const rows = [...evidence.rows]
+  change(rows)
+  return { ...evidence, rows }
+}
+
+const withAttempts = (evidence: Evidence, change: (attempts: Array<Attempt>) => void): Evidence => {
+  const attempts = [...evidence.log!.attempts]
+  change(attempts)
+  return { ...evidence, log: { ...evidence.log!, attempts } }
+}
+
+/** Of a change of account 0 in the middle of its chain. */
+const middle = (rows: ReadonlyArray<BalanceChange>) =>
+  rows.findIndex(({ acctId, acctSeq }) => acctId === accountId(0) && acctSeq === 5)
+
+const edit = (evidence: Evidence, to: (row: BalanceChange) => Partial<BalanceChange>) =>
+  withRows(evidence, (rows) => {
+    const at = middle(rows)
+    rows[at] = { ...rows[at]!, ...to(rows[at]!) }
+  })
+
+/** All of an account's rows again from one that has been changed, with links, sums and hashes that fit. */
+const resealed = (evidence: Evidence, acctId: AccountId, rows: ReadonlyArray<BalanceChange>): Evidence => {
+  let prev = evidence.tails.get(acctId)!
+  const chain = rows.map((row) => {
+    const { balance, acctSeq } = afterChange(prev, Currency.make("USD"))
+    prev = seal(
+      { ...row, acctSeq: acctSeq + 1, prevBchgId: prev.bchgId, balance: Money.sum(balance, row.chgAmt) },
+      prev.chgHash,
+    )
+    return prev
+  })
+  return { ...evidence, rows: [...evidence.rows.filter((row) => row.acctId !== acctId), ...chain] }
+}
+
+const chainOf = ({ rows }: Evidence, acctId: AccountId) => rows.filter((row) => row.acctId === acctId)
+
+const single = (rows: ReadonlyArray<BalanceChange>, key: string) =>
+  rows.findIndex(({ idemKey }) => idemKey === `anonymous ${key}`)
+
+const plants: ReadonlyArray<Plant> = [
+  {
+    kind: "lost",
+    how: "an acknowledged row removed, and the chain closed over it as if it had never been",
+    plant: (evidence) =>
+      resealed(
+        evidence,
+        accountId(0),
+        chainOf(evidence, accountId(0)).filter(({ idemKey }) => idemKey !== "anonymous change-4"),
+      ),
+  },
+  {
+    kind: "gap",
+    how: "a row removed",
+    plant: (evidence) => withRows(evidence, (rows) => rows.splice(middle(rows), 1)),
+  },
+  {
+    kind: "doubled",
+    how: "a row that is there twice",
+    plant: (evidence) => withRows(evidence, (rows) => rows.push(rows[middle(rows)]!)),
+  },
+  {
+    kind: "fork",
+    how: "another row after the same one, with a place of its own",
+    plant: (evidence) =>
+      withRows(evidence, (rows) => {
+        const row = rows[middle(rows)]!
+        rows.push({ ...row, bchgId: BalanceChangeId.make(9999n), acctSeq: 1000 })
+      }),
+  },
+  {
+    kind: "fork",
+    how: "another row in the same place",
+    plant: (evidence) =>
+      withRows(evidence, (rows) => rows.push({ ...rows[middle(rows)]!, bchgId: BalanceChangeId.make(9999n) })),
+  },
+  {
+    kind: "fork",
+    how: "a row that follows what the tail of before the run follows",
+    plant: (evidence) => {
+      const [acctId, tail] = [...evidence.tails][0]!
+      const tails = new Map(evidence.tails).set(acctId, { ...tail, prevBchgId: BalanceChangeId.make(77n) })
+      return withRows({ ...evidence, tails }, (rows) => {
+        const first = rows.findIndex((row) => row.acctId === acctId)
+        rows[first] = { ...rows[first]!, prevBchgId: BalanceChangeId.make(77n) }
+      })
+    },
+  },
+  {
+    kind: "broken link",
+    how: "a row that names another account's",
+    plant: (evidence) => edit(evidence, () => ({ prevBchgId: BalanceChangeId.make(3n) })),
+  },
+  {
+    kind: "wrong balance",
+    how: "a cent too much",
+    plant: (evidence) => edit(evidence, ({ balance }) => ({ balance: Money.make(balance + 100n) })),
+  },
+  {
+    kind: "wrong balance",
+    how: "a held amount out of nothing",
+    plant: (evidence) => edit(evidence, () => ({ held: Money.make(100n) })),
+  },
+  {
+    kind: "wrong hash",
+    how: "a description that was written later",
+    plant: (evidence) => edit(evidence, () => ({ description: "never said" })),
+  },
+  {
+    kind: "wrong hash",
+    how: "another name of an account that was opened in the run",
+    plant: (evidence) => ({
+      ...evidence,
+      accounts: new Map([...evidence.accounts].map(([id, account]) => [id, { ...account, custName: "Another" }])),
+    }),
+  },
+  {
+    kind: "time runs back",
+    how: "a row from before the one before it",
+    plant: (evidence) => edit(evidence, () => ({ chgCreateTime: Timestamp.make(1n) })),
+  },
+  {
+    kind: "key applied twice",
+    how: "a transaction again under the same key",
+    plant: (evidence) =>
+      resealed(evidence, accountId(1), [
+        ...chainOf(evidence, accountId(1)),
+        ...chainOf(evidence, accountId(1))
+          .filter(({ idemKey }) => idemKey === "anonymous change-1")
+          .map((row) => ({
+            ...row,
+            bchgId: BalanceChangeId.make(9999n),
+            xactId: BalanceChangeId.make(9999n),
+            chgCreateTime: Timestamp.make(row.chgCreateTime + 1_000_000_000n),
+          })),
+      ]),
+  },
+  {
+    kind: "key applied twice",
+    how: "an answer to a key that came again, as if it were new",
+    plant: (evidence) =>
+      withAttempts(evidence, (attempts) => {
+        const at = attempts.findIndex(({ outcome }) => outcome === "replayed")
+        attempts[at] = { ...attempts[at]!, outcome: "acknowledged" }
+      }),
+  },
+  {
+    kind: "refused but stored",
+    how: "a row for a key that was refused",
+    plant: (evidence) =>
+      withAttempts(evidence, (attempts) => {
+        const at = attempts.findIndex(({ key }) => key === "change-8")
+        attempts[at] = { ...attempts[at]!, outcome: "refused", changes: [] }
+      }),
+  },
+  {
+    kind: "never asked for",
+    how: "a row that no client knows of",
+    plant: (evidence) =>
+      withAttempts(evidence, (attempts) =>
+        attempts.splice(
+          attempts.findIndex(({ key }) => key === "change-9"),
+          1,
+        ),
+      ),
+  },
+  {
+    kind: "never asked for",
+    how: "a row without a key",
+    plant: (evidence) =>
+      withRows(evidence, (rows) => {
+        const at = single(rows, "change-9")
+        rows[at] = { ...rows[at]!, idemKey: null }
+      }),
+  },
+  {
+    kind: "unbalanced",
+    how: "a transfer of which one leg is a cent less",
+    plant: (evidence) =>
+      withRows(evidence, (rows) => {
+        const at = rows.findIndex(({ bchgId, xactId }) => bchgId !== xactId)
+        rows[at] = { ...rows[at]!, chgAmt: Money.make(rows[at]!.chgAmt - 100n) }
+      }),
+  },
+  {
+    kind: "unbalanced",
+    how: "a transfer without its first leg",
+    plant: (evidence) => withRows(evidence, (rows) => rows.splice(single(rows, "transfer-3"), 1)),
+  },
+  {
+    kind: "money made or lost",
+    how: "a change of another amount, all sums and hashes made to fit",
+    plant: (evidence) =>
+      resealed(
+        evidence,
+        accountId(0),
+        chainOf(evidence, accountId(0)).map((row) =>
+          row.idemKey === "anonymous change-4" ? { ...row, chgAmt: Money.make(1_000_000n) } : row,
+        ),
+      ),
+  },
+  {
+    kind: "other than acknowledged",
+    how: "an acknowledged balance of a cent more",
+    plant: (evidence) =>
+      withAttempts(evidence, (attempts) => {
+        const at = attempts.findIndex(({ key }) => key === "change-2")
+        const [change] = attempts[at]!.changes
+        attempts[at] = { ...attempts[at]!, changes: [{ ...change!, balance: "1.00" }] }
+      }),
+  },
+  {
+    kind: "other than acknowledged",
+    how: "an acknowledged sequence of one more",
+    plant: (evidence) =>
+      withAttempts(evidence, (attempts) => {
+        const at = attempts.findIndex(({ key }) => key === "change-2")
+        const [change] = attempts[at]!.changes
+        attempts[at] = { ...attempts[at]!, changes: [{ ...change!, seq: change!.seq + 1 }] }
+      }),
+  },
+  {
+    kind: "other than asked",
+    how: "a change of another amount than was asked for",
+    plant: (evidence) =>
+      withAttempts(evidence, (attempts) => {
+        const at = attempts.findIndex(({ key }) => key === "change-2")
+        attempts[at] = { ...attempts[at]!, asked: [{ ...attempts[at]!.asked[0]!, amount: "2.51" }] }
+      }),
+  },
+  {
+    kind: "reordered",
+    how: "a change that was acknowledged before an earlier one was sent",
+    plant: (evidence) =>
+      withAttempts(evidence, (attempts) => {
+        const at = attempts.findIndex(({ key }) => key === "change-8")
+        attempts[at] = { ...attempts[at]!, sent: 0, received: 0.1 }
+      }),
+  },
+  {
+    kind: "stale read",
+    how: "a read without the newest change",
+    plant: (evidence) => {
+      const { attempts, looks } = evidence.log!
+      const last = looks.at(-1)!
+      return { ...evidence, log: { attempts, looks: [...looks, { ...last, newestSeq: last.newestSeq - 1 }] } }
+    },
+  },
+  {
+    kind: "gap",
+    how: "a read with a gap",
+    plant: (evidence) => {
+      const { attempts, looks } = evidence.log!
+      return { ...evidence, log: { attempts, looks: [...looks, { ...looks.at(-1)!, isDense: false }] } }
+    },
+  },
+  {
+    kind: "old rows changed",
+    how: "a row of before the run removed",
+    plant: (evidence) => ({ ...evidence, oldRows: { before: 4, after: 3 } }),
+  },
+]
+
+const kindsOf = (faults: ReadonlyArray<Fault>): ReadonlySet<FaultKind> => new Set(faults.map(({ kind }) => kind))
+
+describe("audit", () => {
+  it("finds nothing where nothing is wrong", () => {
+    const evidence = good()
+    assert.isAbove(evidence.rows.length, 100)
+    assert.deepStrictEqual(audit(evidence), [])
+  })
+
+  it("finds nothing in chains alone, when nobody kept a log", () => {
+    assert.deepStrictEqual(audit({ ...good(), log: null }), [])
+  })
+
+  for (const { how, kind, plant } of plants) {
+    it(`names ${kind}: ${how}`, () => {
+      const kinds = kindsOf(audit(plant(good())))
+      assert.isTrue(kinds.has(kind), [...kinds].join(", "))
+    })
+  }
+
+  it("has a planted fault for each kind", () => {
+    assert.deepStrictEqual([...new Set(plants.map(({ kind }) => kind))].sort(), Object.keys(faultKinds).sort())
+  })
+})

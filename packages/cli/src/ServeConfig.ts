@@ -1,0 +1,43 @@
+import { Config, Option, Redacted, Schema } from "effect"
+
+/** What `banquo serve` and `banquo migrate` read from the environment; the README has the table. */
+export const DatabaseConfig = Config.all({
+  url: Config.option(
+    Config.schema(
+      Schema.Redacted(
+        Schema.String.check(
+          Schema.isPattern(/^postgres(?:ql)?:\/\//, {
+            message: "Expected an address like postgres://user:password@host:port/database",
+          }),
+        ),
+      ),
+      "DATABASE_URL",
+    ),
+  ),
+  /** The prototype's names for a CockroachDB without certificates. */
+  roachHost: Config.option(Config.String("ROACH_HOST")),
+  roachPort: Config.Port("ROACH_PORT").pipe(Config.withDefault(26257)),
+  connectionsMax: Config.Int("DATABASE_CONNECTIONS_MAX").pipe(Config.withDefault(10)),
+}).pipe(
+  Config.map(({ connectionsMax, roachHost, roachPort, url }) => ({
+    connectionsMax,
+    /** None: the embedded database. */
+    url: Option.orElse(url, () =>
+      Option.map(roachHost, (host) => Redacted.make(`postgres://root@${host}:${roachPort}/defaultdb`)),
+    ),
+  })),
+)
+
+/** The folder of the embedded database, from the working directory. */
+export const EmbeddedConfig = Config.String("BANQUO_DIRECTORY").pipe(Config.withDefault(".banquo"))
+
+export const ServeConfig = Config.all({
+  host: Config.String("HOST").pipe(Config.withDefault("127.0.0.1")),
+  /** 0: any free port. */
+  port: Config.schema(
+    Schema.FiniteFromString.check(Schema.isInt(), Schema.isBetween({ minimum: 0, maximum: 65_535 })),
+    "PORT",
+  ).pipe(Config.withDefault(8484)),
+  /** Unless said otherwise, where the database is the embedded one: in development. */
+  hasDummyAccounts: Config.option(Config.Boolean("DUMMY_ACCOUNTS")),
+})

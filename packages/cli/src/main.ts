@@ -1,0 +1,63 @@
+import * as Server from "@banquo/server/Server"
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Cause, Config, Console, Effect, Exit, Layer, Option } from "effect"
+import { CliError, Command } from "effect/cli"
+import { HttpServer } from "effect/http"
+import manifest from "../package.json" with { type: "json" }
+import { DatabaseName, layerOfOwner, layerOfService, migrateAndLog } from "./Database.ts"
+import { greeting } from "./Greeting.ts"
+import { ServeConfig } from "./ServeConfig.ts"
+
+type ServeConfig = Config.Success<typeof ServeConfig>
+
+const listen = Effect.fnUntraced(function* ({ hasDummyAccounts, host, port }: ServeConfig) {
+  const { isEmbedded, text } = yield* DatabaseName
+  const server = Server.layer({
+    host,
+    port,
+    hasDummyAccounts: Option.getOrElse(hasDummyAccounts, () => isEmbedded),
+  })
+  const greet = HttpServer.addressFormattedWith((url) =>
+    Console.log(greeting({ url, database: text, accountId: crypto.randomUUID() })),
+  )
+  return yield* Layer.launch(Layer.effectDiscard(greet).pipe(Layer.provide(server)))
+})
+
+const serve = Command.make("serve", {}, () =>
+  Effect.flatMap(ServeConfig, (config) => listen(config).pipe(Effect.provide(layerOfService))),
+).pipe(Command.withDescription("Serve the HTTP API; without DATABASE_URL, on the embedded database"))
+
+const migrate = Command.make("migrate", {}, () => migrateAndLog.pipe(Effect.provide(layerOfOwner))).pipe(
+  Command.withDescription("Bring the database to the schema of this build; as its owner"),
+)
+
+const banquo = Command.make("banquo").pipe(
+  Command.withDescription("A bank-account ledger service"),
+  Command.withSubcommands([serve, migrate]),
+)
+
+/** One line for the operator; stacks stay inside. */
+const lineOf = (error: unknown): string => {
+  if (error instanceof Config.ConfigError) return `bad configuration: ${lineOf(error.cause)}`
+  if (!(error instanceof Error)) return String(error)
+  // An address that cannot be listened on says so in its cause only.
+  return error.message === "" && error.cause !== undefined ? lineOf(error.cause) : error.message.replaceAll(/\s+/g, " ")
+}
+
+const report = (cause: Cause.Cause<unknown>) => {
+  const error = Cause.squash(cause)
+  // The command line reports its own errors beside the usage.
+  return CliError.isCliError(error) || Cause.hasInterrupts(cause)
+    ? Effect.void
+    : Console.error(`banquo: ${lineOf(error)}`)
+}
+
+Command.run(banquo, { version: manifest.version }).pipe(
+  Effect.tapCause(report),
+  Effect.provide(NodeServices.layer),
+  NodeRuntime.runMain({
+    disableErrorReporting: true,
+    // A stop that was asked for is a success.
+    teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) || Exit.hasInterrupts(exit) ? 0 : 1),
+  }),
+)

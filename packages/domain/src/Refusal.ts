@@ -1,0 +1,118 @@
+/**
+ * Why a well-formed request is not carried out. A refusal is a fact about the accounts and the request, holds what a
+ * caller needs to mend it, and means that nothing was written. Which of several comes first is fixed by `Decide.ts`.
+ */
+import { Schema } from "effect"
+import { AccountId } from "./AccountId.ts"
+import { accountStatuses } from "./AccountState.ts"
+import { BalanceChangeId } from "./BalanceChangeId.ts"
+import { Currency, scaleOf } from "./Currency.ts"
+import { Amount } from "./Money.ts"
+
+export class IdempotencyKeyReused extends Schema.TaggedError<IdempotencyKeyReused>()("IdempotencyKeyReused", {}) {
+  override get message() {
+    return "the idempotency key, or the id of the account to open, was used for a different request"
+  }
+}
+
+export class SameAccount extends Schema.TaggedError<SameAccount>()("SameAccount", { accountId: AccountId }) {
+  override get message() {
+    return `account ${this.accountId} occurs more than once in the transaction`
+  }
+}
+
+export class AccountNotFound extends Schema.TaggedError<AccountNotFound>()("AccountNotFound", {
+  accountId: AccountId,
+}) {
+  override get message() {
+    return `there is no account ${this.accountId}`
+  }
+}
+
+export class AccountAlreadyExists extends Schema.TaggedError<AccountAlreadyExists>()("AccountAlreadyExists", {
+  accountId: AccountId,
+}) {
+  override get message() {
+    return `account ${this.accountId} is already open`
+  }
+}
+
+export class TransactionNotFound extends Schema.TaggedError<TransactionNotFound>()("TransactionNotFound", {
+  transactionId: BalanceChangeId,
+}) {
+  override get message() {
+    return `there is no transaction ${this.transactionId}`
+  }
+}
+
+export class AccountFrozen extends Schema.TaggedError<AccountFrozen>()("AccountFrozen", {
+  accountId: AccountId,
+  status: Schema.Literals(accountStatuses),
+}) {
+  override get message() {
+    return `account ${this.accountId} is ${this.status}`
+  }
+}
+
+export class AccountClosed extends Schema.TaggedError<AccountClosed>()("AccountClosed", { accountId: AccountId }) {
+  override get message() {
+    return `account ${this.accountId} is closed`
+  }
+}
+
+export class CurrencyMismatch extends Schema.TaggedError<CurrencyMismatch>()("CurrencyMismatch", {
+  accountId: AccountId,
+  currency: Currency,
+}) {
+  override get message() {
+    return `account ${this.accountId} is in ${this.currency}, and no other change can balance it or the change says otherwise`
+  }
+}
+
+export class ScaleExceeded extends Schema.TaggedError<ScaleExceeded>()("ScaleExceeded", {
+  amount: Amount,
+  currency: Currency,
+}) {
+  override get message() {
+    return `${this.amount} has more decimals than ${this.currency}, which has ${scaleOf(this.currency)}`
+  }
+}
+
+export class Unbalanced extends Schema.TaggedError<Unbalanced>()("Unbalanced", {
+  currency: Currency,
+  /** A decimal string; not an {@link Amount}, since many legs can sum to more than any one amount. */
+  sum: Schema.String,
+}) {
+  override get message() {
+    return `the changes in ${this.currency} sum to ${this.sum}, not to zero`
+  }
+}
+
+export class VersionConflict extends Schema.TaggedError<VersionConflict>()("VersionConflict", {
+  accountId: AccountId,
+  expectedSeq: Schema.Int,
+  currentSeq: Schema.Int,
+}) {
+  override get message() {
+    return `account ${this.accountId} is at sequence ${this.currentSeq}, not ${this.expectedSeq}`
+  }
+}
+
+export class AmountOutOfRange extends Schema.TaggedError<AmountOutOfRange>()("AmountOutOfRange", {
+  accountId: AccountId,
+}) {
+  override get message() {
+    return `the balance of account ${this.accountId} would pass 99 999 999 999 999.9999`
+  }
+}
+
+export class InsufficientFunds extends Schema.TaggedError<InsufficientFunds>()("InsufficientFunds", {
+  accountId: AccountId,
+  /** What the account can spend now: balance - held + overdraft limit. */
+  available: Amount,
+  currency: Currency,
+}) {
+  override get message() {
+    return `account ${this.accountId} has ${this.available} ${this.currency} available`
+  }
+}

@@ -1,0 +1,33 @@
+/** An instant in microseconds since 1970-01-01T00:00:00Z: the resolution of `TIMESTAMPTZ`, which a JS `Date` lacks. */
+import type { Brand } from "effect"
+
+export type Timestamp = bigint & Brand.Brand<"Timestamp">
+
+export const make = (micros: bigint): Timestamp => micros as Timestamp
+
+export const fromMillis = (millis: number): Timestamp => make(BigInt(Math.trunc(millis)) * 1000n)
+
+const secondsMin = Date.parse("0000-01-01T00:00:00Z") / 1000
+const secondsMax = Date.parse("9999-12-31T23:59:59Z") / 1000
+
+/** The last second that was formatted: times come in runs, and a `Date` costs more than the rest. */
+let last = { seconds: 0, text: "1970-01-01T00:00:00" }
+
+/** RFC 3339 in UTC with six decimals, like `2026-11-23T09:30:00.000001Z`. Both databases take it as a `TIMESTAMPTZ`. */
+export const format = (timestamp: Timestamp): string => {
+  const micros = ((timestamp % 1_000_000n) + 1_000_000n) % 1_000_000n
+  const seconds = Number((timestamp - micros) / 1_000_000n)
+  if (seconds !== last.seconds) {
+    if (seconds < secondsMin || seconds > secondsMax) throw new RangeError("RFC 3339 has the years 0000 to 9999")
+    last = { seconds, text: new Date(seconds * 1000).toISOString().slice(0, 19) }
+  }
+  return `${last.text}.${String(micros).padStart(6, "0")}Z`
+}
+
+/** Reads what a database prints for a `TIMESTAMPTZ` in UTC: `2026-11-23 09:30:00.5`, an offset of zero after it or not. */
+export const fromDatabase = (text: string): Timestamp => {
+  const match = /^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?(?:Z|\+00(?::?00)?)?$/.exec(text)
+  if (match === null) throw new RangeError("not a TIMESTAMPTZ in UTC")
+  const millis = Date.parse(`${match[1]}T${match[2]}Z`)
+  return make(BigInt(millis) * 1000n + BigInt((match[3] ?? "").padEnd(6, "0")))
+}

@@ -1,0 +1,314 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Arbitrary } from "effect"
+import { createHash } from "node:crypto"
+import { readFileSync } from "node:fs"
+import type { Account } from "../src/Account.ts"
+import { accountStatuses } from "../src/AccountState.ts"
+import { chgFlavors, type UnsealedChange } from "../src/BalanceChange.ts"
+import { CanonicalBytes } from "../src/CanonicalBytes.ts"
+import { canonicalBytes, genesisHash, seal } from "../src/ChangeHash.ts"
+import { sha256 as nodeSha256 } from "../src/sha256.node.ts"
+import { sha256 as portableSha256 } from "../src/sha256.ts"
+import * as Generated from "./Generated.ts"
+
+/** JSON with each 64-bit integer as a decimal string and each byte string in hex. */
+type Json<A> = A extends bigint ? string : A extends Uint8Array ? string : A
+type JsonOf<A> = { readonly [K in keyof A]: Json<A[K]> }
+
+interface Vectors {
+  readonly format: ReadonlyArray<string>
+  readonly genesis: ReadonlyArray<{
+    readonly name: string
+    readonly ledgerId: string
+    readonly account: JsonOf<Account>
+    readonly canonicalBytes: string
+    readonly hash: string
+  }>
+  readonly changes: ReadonlyArray<{
+    readonly name: string
+    readonly row: JsonOf<UnsealedChange>
+    readonly canonicalBytes: string
+    readonly prevHash: string
+    readonly chgHash: string
+  }>
+}
+
+// Read as JSON and not imported: in a module, a key `__proto__` would be the prototype.
+const vectors = JSON.parse(readFileSync(`${import.meta.dirname}/vectors.json`, "utf8")) as Vectors
+
+const integers = [
+  "bchgId",
+  "prevBchgId",
+  "chgAmt",
+  "balance",
+  "heldAmt",
+  "held",
+  "overdraftLimit",
+  "xactId",
+  "holdId",
+  "holdExpiresAt",
+  "reversesXactId",
+  "effectiveTime",
+  "chgCreateTime",
+] as const
+
+const rowOf = (json: JsonOf<UnsealedChange>): UnsealedChange => {
+  const values = integers.map((name) => [name, json[name] === null ? null : BigInt(json[name])])
+  const requestHash = json.requestHash === null ? null : Uint8Array.fromHex(json.requestHash)
+  return { ...json, ...Object.fromEntries(values), requestHash }
+}
+
+const accountOf = (json: JsonOf<Account>): Account =>
+  ({ ...json, acctCreateTime: BigInt(json.acctCreateTime) }) as Account
+
+const openssl = (...parts: ReadonlyArray<Uint8Array>) => {
+  const hash = createHash("sha256")
+  for (const part of parts) hash.update(part)
+  return hash.digest("hex")
+}
+
+/** Byte strings that together are empty, shorter than a block of 64 bytes, or many blocks. */
+const parts = Generated.anyOf(
+  Arbitrary.Constant<Array<Uint8Array>>([]),
+  Arbitrary.array(Generated.bytes, { maxLength: 20 }),
+  Arbitrary.array(Generated.blocks, { maxLength: 4 }),
+)
+
+const next = <A extends string>(values: ReadonlyArray<A>, value: A) =>
+  values[(values.indexOf(value) + 1) % values.length]
+const other = (value: bigint | null) => (value === null ? 0n : value + 1n)
+const otherText = (value: string | null) => (value === null ? "" : `${value}.`)
+
+const record = (tag: string) => new CanonicalBytes(tag).u8(1).toBytes().toHex()
+
+const runs = { arbitrary: { runs: 100 } }
+
+describe("the published vectors", () => {
+  it("are there", () => {
+    assert.isAtLeast(vectors.genesis.length, 3)
+    assert.isAtLeast(vectors.changes.length, 13)
+    assert.deepStrictEqual(
+      [...new Set(vectors.changes.map(({ row }) => row.chgFlavor))].toSorted(),
+      chgFlavors.toSorted(),
+    )
+    assert.deepStrictEqual(
+      [...new Set(vectors.changes.map(({ row }) => row.acctStatus))].toSorted(),
+      accountStatuses.toSorted(),
+    )
+  })
+
+  it.each(vectors.genesis)("genesis: $name", ({ account, canonicalBytes, hash, ledgerId }) => {
+    assert.strictEqual(genesisHash(ledgerId, accountOf(account)).toHex(), hash)
+    assert.strictEqual(openssl(Uint8Array.fromHex(canonicalBytes)), hash)
+  })
+
+  it.each(vectors.changes)("change: $name", (vector) => {
+    const row = rowOf(vector.row)
+    const sealed = seal(row, Uint8Array.fromHex(vector.prevHash))
+    assert.strictEqual(canonicalBytes(row).toHex(), vector.canonicalBytes)
+    assert.strictEqual(sealed.chgHash.toHex(), vector.chgHash)
+    const { chgHash: _, ...unsealed } = sealed
+    assert.deepStrictEqual(unsealed, row)
+  })
+
+  it("begin with a chain: each hash is in the next", () => {
+    const [account] = vectors.genesis
+    const [first, second, third] = vectors.changes
+    assert.strictEqual(first?.prevHash, account?.hash)
+    assert.strictEqual(second?.prevHash, first?.chgHash)
+    assert.strictEqual(third?.prevHash, second?.chgHash)
+  })
+})
+
+describe("canonicalBytes", () => {
+  /** For every column, what it could be instead; `null` becomes what is nearest to it. */
+  const mutations: { readonly [K in keyof UnsealedChange]: (row: UnsealedChange) => ReadonlyArray<unknown> } = {
+    bchgId: (row) => [other(row.bchgId)],
+    acctId: (row) => [row.acctId.replace(/.$/, (digit) => (digit === "0" ? "1" : "0"))],
+    acctSeq: (row) => [row.acctSeq === 0 ? 1 : row.acctSeq - 1],
+    chgFlavor: (row) => [next(chgFlavors, row.chgFlavor)],
+    prevBchgId: (row) => [other(row.prevBchgId), row.prevBchgId === null ? 1n : null],
+    chgAmt: (row) => [other(row.chgAmt), row.chgAmt === 0n ? 2n : -row.chgAmt],
+    balance: (row) => [other(row.balance)],
+    heldAmt: (row) => [other(row.heldAmt)],
+    held: (row) => [other(row.held)],
+    overdraftLimit: (row) => [other(row.overdraftLimit), row.overdraftLimit === null ? 1n : null],
+    acctStatus: (row) => [next(accountStatuses, row.acctStatus)],
+    xactId: (row) => [other(row.xactId)],
+    holdId: (row) => [other(row.holdId), row.holdId === null ? 1n : null],
+    holdExpiresAt: (row) => [other(row.holdExpiresAt), row.holdExpiresAt === null ? 1n : null],
+    reversesXactId: (row) => [other(row.reversesXactId), row.reversesXactId === null ? 1n : null],
+    description: (row) => [otherText(row.description), row.description === null ? "." : null],
+    metadata: (row) => (row.metadata === null ? [{}, { k: "" }] : [null, { ...row.metadata, "another key": "" }]),
+    idemKey: (row) => [otherText(row.idemKey), row.idemKey === null ? "." : null],
+    requestHash: (row) =>
+      row.requestHash === null
+        ? [new Uint8Array(32), new Uint8Array(0)]
+        : [null, row.requestHash.map((octet, index) => (index === 31 ? octet ^ 1 : octet))],
+    actor: (row) => [`${row.actor}.`],
+    effectiveTime: (row) => [other(row.effectiveTime)],
+    chgCreateTime: (row) => [other(row.chgCreateTime)],
+  }
+
+  it("every column of a row has a mutation", () => {
+    const columns = Object.keys(vectors.changes[0]!.row)
+    assert.deepStrictEqual(Object.keys(mutations).toSorted(), columns.toSorted())
+    assert.strictEqual(columns.length, 22)
+  })
+
+  it.prop(
+    "each column changes the bytes and the hash",
+    [Generated.unsealedChange],
+    ([row]) => {
+      const prevHash = new Uint8Array(32)
+      const seen = new Set([canonicalBytes(row).toHex()])
+      const hashes = new Set([seal(row, prevHash).chgHash.toHex()])
+      let count = 1
+      for (const [column, mutate] of Object.entries(mutations)) {
+        for (const value of mutate(row)) {
+          const mutated = { ...row, [column]: value }
+          const bytes = canonicalBytes(mutated).toHex()
+          assert.isFalse(seen.has(bytes), `${column} as ${String(value)} is not told apart`)
+          seen.add(bytes)
+          hashes.add(seal(mutated, prevHash).chgHash.toHex())
+          count += 1
+        }
+      }
+      assert.strictEqual(hashes.size, count)
+    },
+    { arbitrary: { runs: 40 } },
+  )
+
+  it.prop(
+    "each bit of the hash before changes the hash",
+    [Generated.unsealedChange, Generated.int(0, 255)],
+    ([row, bit]) => {
+      const flipped = new Uint8Array(32)
+      flipped[bit >> 3] = 1 << (bit & 7)
+      assert.notStrictEqual(seal(row, flipped).chgHash.toHex(), seal(row, new Uint8Array(32)).chgHash.toHex())
+    },
+    runs,
+  )
+
+  it.prop(
+    "the hash is that of the bytes and the hash before, one after the other",
+    [Generated.unsealedChange],
+    ([row]) => {
+      const prevHash = Uint8Array.from({ length: 32 }, (_, index) => index)
+      assert.strictEqual(seal(row, prevHash).chgHash.toHex(), openssl(canonicalBytes(row), prevHash))
+      assert.strictEqual(seal(row, prevHash).chgHash.length, 32)
+    },
+    runs,
+  )
+
+  it.prop(
+    "a map's order of keys is not in the bytes",
+    [Generated.unsealedChange, Generated.metadata],
+    ([row, metadata]) => {
+      const reversed = Object.fromEntries(Object.entries(metadata).toReversed())
+      assert.strictEqual(
+        canonicalBytes({ ...row, metadata: reversed }).toHex(),
+        canonicalBytes({ ...row, metadata }).toHex(),
+      )
+    },
+    runs,
+  )
+
+  it("text cannot move from one column to the next", () => {
+    const row = rowOf(vectors.changes[0]!.row)
+    const texts = [
+      { description: "ab", idemKey: "c" },
+      { description: "a", idemKey: "bc" },
+      { description: "abc", idemKey: "" },
+      { description: "", idemKey: "abc" },
+      { description: "abc", idemKey: null },
+      { description: null, idemKey: "abc" },
+    ]
+    const bytes = texts.map((columns) => canonicalBytes({ ...row, ...columns }).toHex())
+    assert.strictEqual(new Set(bytes).size, texts.length)
+  })
+
+  it("text cannot move from a key to its value", () => {
+    const row = rowOf(vectors.changes[0]!.row)
+    const maps = [{ ab: "c" }, { a: "bc" }, { a: "b", c: "" }, { a: "", b: "c" }, { abc: "" }]
+    const bytes = maps.map((metadata) => canonicalBytes({ ...row, metadata }).toHex())
+    assert.strictEqual(new Set(bytes).size, maps.length)
+  })
+
+  it("every part of what was said of an account is in its genesis hash", () => {
+    const [vector] = vectors.genesis
+    const account = accountOf(vector!.account)
+    const ledgerId = vector!.ledgerId
+    const others: ReadonlyArray<Partial<Account>> = [
+      {},
+      { acctId: vectors.genesis[2]!.account.acctId },
+      { custName: `${account.custName}1`, custAddress: account.custAddress.slice(1) },
+      { custName: "" },
+      { custAddress: "" },
+      { currency: vectors.genesis[2]!.account.currency },
+      { acctCreateTime: accountOf(vectors.genesis[2]!.account).acctCreateTime },
+      { metadata: {} },
+      { metadata: { a: "" } },
+    ]
+    const hashes = others.map((other) => genesisHash(ledgerId, { ...account, ...other }).toHex())
+    hashes.push(genesisHash("00000000-0000-0000-0000-000000000001", account).toHex())
+    assert.strictEqual(new Set(hashes).size, others.length + 1)
+  })
+})
+
+describe("CanonicalBytes", () => {
+  it("keeps records of different kinds apart", () => {
+    assert.strictEqual(record("a"), "610001")
+    assert.notStrictEqual(record("a"), record("ab"))
+  })
+
+  it.prop(
+    "grows without losing what was written",
+    [parts],
+    ([parts]) => {
+      const written = new CanonicalBytes("t")
+      const expected: Array<string> = ["7400"]
+      for (const part of parts) {
+        written.bytes(part).u8(7)
+        expected.push(part.length.toString(16).padStart(8, "0"), part.toHex(), "07")
+      }
+      assert.strictEqual(written.toBytes().toHex(), expected.join(""))
+    },
+    { arbitrary: { runs: 50 } },
+  )
+})
+
+describe("sha256", () => {
+  it.each([
+    ["", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"],
+    ["abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"],
+    [
+      "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+      "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1",
+    ],
+  ])("of %j is that of FIPS 180-4", (text, expected) => {
+    const bytes = new TextEncoder().encode(text)
+    assert.strictEqual(nodeSha256(bytes).toHex(), expected)
+    assert.strictEqual(portableSha256(bytes).toHex(), expected)
+  })
+
+  it("both agree at every length around a block of 64 bytes", () => {
+    for (let length = 0; length <= 200; length++) {
+      const bytes = Uint8Array.from({ length }, (_, index) => (index * 31 + length) & 255)
+      assert.strictEqual(portableSha256(bytes).toHex(), nodeSha256(bytes).toHex(), `${length} bytes`)
+    }
+  })
+
+  it.prop(
+    "both agree on any bytes",
+    [parts],
+    ([parts]) => {
+      const bytes = Uint8Array.from(parts.flatMap((part) => [...part]))
+      const before = bytes.toHex()
+      assert.strictEqual(portableSha256(bytes).toHex(), nodeSha256(bytes).toHex())
+      assert.strictEqual(portableSha256(bytes).toHex(), openssl(...parts))
+      assert.strictEqual(bytes.toHex(), before)
+    },
+    { arbitrary: { runs: 100 } },
+  )
+})

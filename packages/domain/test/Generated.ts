@@ -1,0 +1,153 @@
+/** Generators of the values that the laws are held against. */
+import { Arbitrary, Schema } from "effect"
+import { AccountId } from "../src/AccountId.ts"
+import { accountStatuses } from "../src/AccountState.ts"
+import { Actor } from "../src/Actor.ts"
+import { chgFlavors, type UnsealedChange } from "../src/BalanceChange.ts"
+import { BalanceChangeId } from "../src/BalanceChangeId.ts"
+import { Currency } from "../src/Currency.ts"
+import { IdempotencyKey } from "../src/Idempotency.ts"
+import type { Change, OpenAccount, PostTransaction } from "../src/Intent.ts"
+import type { Metadata } from "../src/Metadata.ts"
+import * as Money from "../src/Money.ts"
+import * as Timestamp from "../src/Timestamp.ts"
+
+type Gen<A> = Arbitrary.Arbitrary<A>
+
+export const int = (minimum: number, maximum: number): Gen<number> =>
+  Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
+
+export const bigint = (minimum: bigint, maximum: bigint): Gen<bigint> =>
+  Arbitrary.schema(Schema.BigInt.check(Schema.isBetweenBigInt({ minimum, maximum })))
+
+/** One of the values, each as likely; a value given twice is twice as likely. Shrinks towards the first. */
+export const pick = <const A>(values: ReadonlyArray<A>): Gen<A> =>
+  int(0, values.length - 1).pipe(Arbitrary.map((index) => values[index]!))
+
+/** Any of the generators, each as likely. */
+export const anyOf = <A>(...generators: ReadonlyArray<Gen<A>>): Gen<A> =>
+  pick(generators).pipe(Arbitrary.flatMap((generator) => generator))
+
+export const nullOr = <A>(generator: Gen<A>): Gen<A | null> => anyOf<A | null>(Arbitrary.Constant(null), generator)
+
+/** The schema of amounts is a pattern with a lookahead, from which no values can be derived: they are put together. */
+export const amount: Gen<Money.Amount> = Arbitrary.all({
+  isNegative: pick([false, true]),
+  whole: int(1, 14).pipe(Arbitrary.flatMap((digits) => bigint(0n, 10n ** BigInt(digits) - 1n))),
+  fraction: Arbitrary.array(int(0, 9), { maxLength: 4 }),
+}).pipe(
+  Arbitrary.map(({ fraction, isNegative, whole }) => {
+    const isZero = whole === 0n && fraction.every((digit) => digit === 0)
+    const point = fraction.length === 0 ? "" : "."
+    return Money.Amount.make(`${isNegative && !isZero ? "-" : ""}${whole}${point}${fraction.join("")}`)
+  }),
+)
+
+const edges = [0n, 1n, -1n, 9_999n, 10_000n, -10_000n, Money.max - 1n, Money.max, 1n - Money.max, -Money.max]
+
+/** Any storable money, the ends of the range among it. */
+export const money: Gen<Money.Money> = anyOf(
+  bigint(-Money.max, Money.max),
+  bigint(-99_999n, 99_999n),
+  pick(edges),
+).pipe(Arbitrary.map(Money.make))
+
+const timestampMin = -62_135_596_800_000_000n
+const timestampMax = 253_402_300_799_999_999n
+
+/** From the year 1 to the year 9999: what RFC 3339 can write, without the year 0 that databases lack. */
+export const timestamp: Gen<Timestamp.Timestamp> = anyOf(
+  bigint(timestampMin, timestampMax),
+  bigint(-3_000_000n, 3_000_000n),
+  pick([timestampMin, timestampMax, 0n, -1n, -1_000_000n, -1_000_001n, -999_999n]),
+).pipe(Arbitrary.map(Timestamp.make))
+
+export const accountId = Arbitrary.schema(AccountId)
+export const currency: Gen<Currency> = pick(["USD", "EUR", "JPY", "BHD", "CLF"].map((code) => Currency.make(code)))
+export const actor = Arbitrary.schema(Actor)
+export const idempotencyKey = Arbitrary.schema(IdempotencyKey)
+
+const codePoint = anyOf(
+  int(0x61, 0x63),
+  int(0x01, 0x7f),
+  int(0x80, 0xd7ff),
+  int(0xe000, 0xffff),
+  int(0x10000, 0x10ffff),
+)
+
+const textOf = (minLength: number, maxLength: number): Gen<string> =>
+  Arbitrary.array(codePoint, { minLength, maxLength }).pipe(Arbitrary.map((points) => String.fromCodePoint(...points)))
+
+/** Storable text from all of Unicode, made without the filter of the schema, which discards much. */
+export const words = textOf(0, 30)
+
+export const metadata: Gen<Metadata> = Arbitrary.array(
+  Arbitrary.all([anyOf(textOf(1, 3), pick(["__proto__", "1", "10"])), words]),
+  {
+    maxLength: 12,
+  },
+).pipe(Arbitrary.map((entries) => Object.fromEntries(entries)))
+
+export const bytes = Arbitrary.schema(Schema.Uint8Array)
+
+/** Bytes of any length up to a few thousand. */
+export const blocks: Gen<Uint8Array> = Arbitrary.all({ length: int(0, 3000), first: int(0, 255) }).pipe(
+  Arbitrary.map(({ first, length }) => Uint8Array.from({ length }, (_, index) => (first + index * 7) & 255)),
+)
+
+const id = bigint(1n, 2n ** 63n - 1n).pipe(Arbitrary.map((value) => BalanceChangeId.make(value)))
+const hash = Arbitrary.array(int(0, 255), { minLength: 32, maxLength: 32 }).pipe(
+  Arbitrary.map((octets) => Uint8Array.from(octets)),
+)
+
+/** A row of any content, whether an account could come to it or not. */
+export const unsealedChange: Gen<UnsealedChange> = Arbitrary.all({
+  bchgId: id,
+  acctId: accountId,
+  acctSeq: int(0, Number.MAX_SAFE_INTEGER),
+  chgFlavor: pick(chgFlavors),
+  prevBchgId: nullOr(id),
+  chgAmt: money,
+  balance: money,
+  heldAmt: money,
+  held: money,
+  overdraftLimit: nullOr(money),
+  acctStatus: pick(accountStatuses),
+  xactId: id,
+  holdId: nullOr(id),
+  holdExpiresAt: nullOr(timestamp),
+  reversesXactId: nullOr(id),
+  description: nullOr(words),
+  metadata: nullOr(metadata),
+  idemKey: nullOr(words),
+  requestHash: nullOr(hash),
+  actor,
+  effectiveTime: timestamp,
+  chgCreateTime: timestamp,
+})
+
+export const openAccount: Gen<OpenAccount> = Arbitrary.all({
+  _tag: Arbitrary.Constant("OpenAccount"),
+  acctId: accountId,
+  acctIdIsChosen: pick([false, true]),
+  custName: words,
+  custAddress: words,
+  currency,
+  initialBalance: amount,
+  overdraftLimit: nullOr(amount),
+  metadata: nullOr(metadata),
+})
+
+export const change: Gen<Change> = Arbitrary.all({
+  acctId: accountId,
+  amount,
+  currency: anyOf<Currency | undefined>(Arbitrary.Constant(undefined), currency),
+  expectedSeq: anyOf<number | undefined>(Arbitrary.Constant(undefined), int(0, Number.MAX_SAFE_INTEGER)),
+})
+
+export const postTransaction: Gen<PostTransaction> = Arbitrary.all({
+  _tag: Arbitrary.Constant("PostTransaction"),
+  changes: Arbitrary.array(change, { minLength: 1, maxLength: 4 }),
+  description: nullOr(words),
+  metadata: nullOr(metadata),
+})

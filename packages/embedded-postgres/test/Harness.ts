@@ -1,0 +1,129 @@
+// Temporary directories, services as processes of their own, and questions to their databases.
+import { PgClient } from "@effect/sql-pg"
+import { Context, Effect, Layer, type Redacted, Schedule } from "effect"
+import { SqlClient } from "effect/sql"
+import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import { chmod, mkdtemp, readdir, realpath, rm, stat } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { createInterface } from "node:readline"
+import { EmbeddedPostgres, type Options } from "../src/EmbeddedPostgres.ts"
+import * as ServerProcesses from "../src/ServerProcesses.ts"
+import * as UnprivilegedUser from "../src/UnprivilegedUser.ts"
+
+export const isRoot = UnprivilegedUser.isRoot()
+
+/** Whom the server runs as in a directory without data. */
+export const serverUser = isRoot
+  ? await Effect.runPromise(UnprivilegedUser.choose("/nonexistent"))
+  : { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 }
+
+/** Processes of a server on `directory`. */
+export const serversOn = Effect.fnUntraced(function* (directory: string) {
+  return yield* ServerProcesses.find(yield* homeOf(directory))
+})
+
+const homeOf = Effect.fnUntraced(function* (directory: string) {
+  const data = join(directory, "data")
+  return { path: directory, data, user: isRoot ? yield* UnprivilegedUser.choose(data) : undefined }
+})
+
+/** A folder that everybody may enter. At the end the servers on data anywhere in it are killed, and it is removed. */
+export const temporaryFolder = Effect.acquireRelease(
+  Effect.promise(async () => {
+    const folder = await realpath(await mkdtemp(join(tmpdir(), "banquo-test-")))
+    await chmod(folder, 0o755)
+    return folder
+  }),
+  (folder) =>
+    Effect.gen(function* () {
+      const entries = yield* Effect.promise(() => readdir(folder, { recursive: true, withFileTypes: true }))
+      for (const { name, parentPath } of entries) {
+        if (name === "postmaster.pid") yield* Effect.flatMap(homeOf(dirname(parentPath)), ServerProcesses.kill)
+      }
+      yield* Effect.promise(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
+    }).pipe(Effect.orDie),
+)
+
+export const temporaryDirectory = Effect.map(temporaryFolder, (folder) => join(folder, ".banquo"))
+
+/** The database in this process, until the scope closes. */
+export const start = (options: Options) =>
+  Effect.map(Layer.build(EmbeddedPostgres.layer(options)), Context.get(EmbeddedPostgres))
+
+/** The directory of one cluster for many tests, each of which leaves it stopped: initdb costs two seconds of processor. */
+export class Directory extends Context.Service<Directory, string>()("test/Directory") {
+  static readonly layer = Layer.effect(Directory, temporaryDirectory)
+}
+
+export const query = <A, E>(url: Redacted.Redacted<string>, ask: (sql: SqlClient.SqlClient) => Effect.Effect<A, E>) =>
+  Effect.provide(SqlClient.SqlClient.use(ask), PgClient.layer({ url, maxConnections: 1 }), { local: true })
+
+/** Asks again until it succeeds: for what comes back by itself and tells nobody. At most 10 s. */
+export const eventually = <A, E, R>(self: Effect.Effect<A, E, R>) =>
+  Effect.retry(self, Schedule.spaced("20 millis").pipe(Schedule.upTo({ duration: "10 seconds" })))
+
+/** A line of serve.ts: it runs, it drained, or it failed. */
+export interface Line {
+  readonly pid?: number
+  readonly port?: number
+  readonly dataDirectory?: string
+  readonly superuserUrl?: string
+  readonly ownerUrl?: string
+  readonly startMillis?: number
+  readonly signal?: string
+  readonly drained?: number
+  readonly error?: string
+  readonly message?: string
+}
+
+export interface Service {
+  readonly pid: number
+  readonly line: Effect.Effect<Line>
+  readonly exited: Effect.Effect<number | NodeJS.Signals | null>
+  readonly signal: (name: NodeJS.Signals) => void
+}
+
+/** A service on `directory` as a process and a process group of its own, killed when the scope closes. */
+export const serve = Effect.fnUntraced(function* (directory: string, user?: UnprivilegedUser.UnprivilegedUser) {
+  const script = join(import.meta.dirname, "serve.ts")
+  const child = yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      spawn(process.execPath, [script, directory], {
+        cwd: "/",
+        detached: true,
+        stdio: ["ignore", "pipe", "inherit"],
+        ...user,
+      }),
+    ),
+    (process) =>
+      Effect.andThen(
+        Effect.sync(() => process.kill("SIGKILL")),
+        exitOf(process),
+      ),
+  )
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
+  const service: Service = {
+    pid: child.pid ?? 0,
+    line: Effect.promise(async () => JSON.parse((await lines.next()).value ?? "{}")),
+    exited: exitOf(child),
+    signal: (name) => process.kill(-(child.pid ?? 0), name), // the whole group, as a terminal does
+  }
+  return service
+})
+
+const exitOf = (child: ChildProcess) =>
+  Effect.callback<number | NodeJS.Signals | null>((resume) => {
+    const done = () => resume(Effect.succeed(child.exitCode ?? child.signalCode))
+    if (child.exitCode !== null || child.signalCode !== null) return done()
+    child.once("exit", done)
+  })
+
+/** No zombie either: an orphan's remains wait for an init that may not care. */
+export const isAlive = (pid: number) => {
+  const { stdout } = spawnSync("ps", ["-o", "stat=", "-p", String(pid)], { encoding: "utf8" })
+  return stdout.trim() !== "" && !stdout.startsWith("Z")
+}
+
+export const ownerOf = (path: string) => Effect.promise(async () => (await stat(path)).uid)
+export const modeOf = (path: string) => Effect.promise(async () => (await stat(path)).mode & 0o777)

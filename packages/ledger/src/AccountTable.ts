@@ -1,0 +1,52 @@
+/** The table `account`: its rows and the statements on it. */
+import type { Account } from "@banquo/domain/Account"
+import type { AccountId } from "@banquo/domain/AccountId"
+import type { Currency } from "@banquo/domain/Currency"
+import type { Metadata } from "@banquo/domain/Metadata"
+import * as Timestamp from "@banquo/domain/Timestamp"
+import { PgTypes } from "@effect/sql-pg"
+import type { Effect } from "effect"
+import type { SqlClient, SqlError } from "effect/sql"
+import { array } from "./ArrayParameter.ts"
+
+export interface AccountRow {
+  readonly acct_id: AccountId
+  readonly cust_name: string
+  readonly cust_address: string
+  readonly currency: Currency
+  readonly acct_create_time: string
+  readonly metadata: Metadata | null
+}
+
+/** Times as text in UTC, whatever the zone of the session: a JS `Date` would drop their microseconds. */
+export const accountColumns = `c.acct_id, c.cust_name, c.cust_address, c.currency,
+  (c.acct_create_time AT TIME ZONE 'UTC')::TEXT AS acct_create_time, c.metadata`
+
+export const accountOfRow = (row: AccountRow): Account => ({
+  acctId: row.acct_id,
+  custName: row.cust_name,
+  custAddress: row.cust_address,
+  currency: row.currency,
+  acctCreateTime: Timestamp.fromDatabase(row.acct_create_time),
+  metadata: row.metadata,
+})
+
+/** Adds accounts by one statement; without their first rows, which belong into the same transaction. */
+export const insert = (
+  sql: SqlClient.SqlClient,
+  accounts: ReadonlyArray<Account>,
+): Effect.Effect<unknown, SqlError.SqlError> => {
+  const column = (oid: number, value: (account: Account) => unknown) => array(oid, accounts.map(value))
+  const { text, uuid } = PgTypes.OID
+  return sql`
+    INSERT INTO account (acct_id, cust_name, cust_address, currency, acct_create_time, metadata)
+    SELECT r.acct_id, r.cust_name, r.cust_address, r.currency, r.acct_create_time::TIMESTAMPTZ, r.metadata::JSONB
+    FROM unnest(
+      ${column(uuid, (a) => a.acctId)}::UUID[],
+      ${column(text, (a) => a.custName)}::TEXT[],
+      ${column(text, (a) => a.custAddress)}::TEXT[],
+      ${column(text, (a) => a.currency)}::TEXT[],
+      ${column(text, (a) => Timestamp.format(a.acctCreateTime))}::TEXT[],
+      ${column(text, (a) => (a.metadata === null ? null : JSON.stringify(a.metadata)))}::TEXT[]
+    ) AS r(acct_id, cust_name, cust_address, currency, acct_create_time, metadata)`
+}

@@ -1,0 +1,221 @@
+/** The table `balance_change`: its rows and the statements on it. One SQL text for PostgreSQL and CockroachDB. */
+import type { AccountId } from "@banquo/domain/AccountId"
+import type { AccountState, AccountStatus } from "@banquo/domain/AccountState"
+import type { Actor } from "@banquo/domain/Actor"
+import type { BalanceChange, ChgFlavor } from "@banquo/domain/BalanceChange"
+import type { BalanceChangeId, TransactionId } from "@banquo/domain/BalanceChangeId"
+import type { Currency } from "@banquo/domain/Currency"
+import type { Metadata } from "@banquo/domain/Metadata"
+import * as Money from "@banquo/domain/Money"
+import * as Timestamp from "@banquo/domain/Timestamp"
+import { PgTypes } from "@effect/sql-pg"
+import { Effect } from "effect"
+import type { SqlClient, SqlError } from "effect/sql"
+import { array } from "./ArrayParameter.ts"
+
+/** A row as both databases send it: `INT8` as bigint, `DECIMAL` and `TIMESTAMPTZ` as text, which keeps every digit. */
+export interface BalanceChangeRow {
+  readonly bchg_id: bigint
+  readonly acct_id: AccountId
+  readonly acct_seq: bigint
+  readonly chg_flavor: ChgFlavor
+  readonly prev_bchg_id: bigint | null
+  readonly chg_amt: string
+  readonly balance: string
+  readonly held_amt: string
+  readonly held: string
+  readonly overdraft_limit: string | null
+  readonly acct_status: AccountStatus
+  readonly xact_id: bigint
+  readonly hold_id: bigint | null
+  readonly hold_expires_at: string | null
+  readonly reverses_xact_id: bigint | null
+  readonly description: string | null
+  readonly metadata: Metadata | null
+  readonly idem_key: string | null
+  readonly request_hash: Uint8Array | null
+  readonly actor: Actor
+  readonly effective_time: string
+  readonly chg_create_time: string
+  readonly chg_hash: Uint8Array
+}
+
+/** A change with the currency of its account, without which its amounts cannot be written. */
+export interface CurrencyRow {
+  readonly currency: Currency
+}
+
+export const changeColumns = `b.bchg_id, b.acct_id, b.acct_seq, b.chg_flavor::TEXT AS chg_flavor, b.prev_bchg_id,
+  b.chg_amt::TEXT AS chg_amt, b.balance::TEXT AS balance, b.held_amt::TEXT AS held_amt, b.held::TEXT AS held,
+  b.overdraft_limit::TEXT AS overdraft_limit, b.acct_status::TEXT AS acct_status, b.xact_id, b.hold_id,
+  (b.hold_expires_at AT TIME ZONE 'UTC')::TEXT AS hold_expires_at, b.reverses_xact_id, b.description, b.metadata,
+  b.idem_key, b.request_hash, b.actor, (b.effective_time AT TIME ZONE 'UTC')::TEXT AS effective_time,
+  (b.chg_create_time AT TIME ZONE 'UTC')::TEXT AS chg_create_time, b.chg_hash`
+
+export const changeOfRow = (row: BalanceChangeRow): BalanceChange => ({
+  bchgId: row.bchg_id as BalanceChangeId,
+  acctId: row.acct_id,
+  acctSeq: Number(row.acct_seq),
+  chgFlavor: row.chg_flavor,
+  prevBchgId: row.prev_bchg_id as BalanceChangeId | null,
+  chgAmt: Money.fromDecimal(row.chg_amt),
+  balance: Money.fromDecimal(row.balance),
+  heldAmt: Money.fromDecimal(row.held_amt),
+  held: Money.fromDecimal(row.held),
+  overdraftLimit: row.overdraft_limit === null ? null : Money.fromDecimal(row.overdraft_limit),
+  acctStatus: row.acct_status,
+  xactId: row.xact_id as TransactionId,
+  holdId: row.hold_id as BalanceChangeId | null,
+  holdExpiresAt: row.hold_expires_at === null ? null : Timestamp.fromDatabase(row.hold_expires_at),
+  reversesXactId: row.reverses_xact_id as TransactionId | null,
+  description: row.description,
+  metadata: row.metadata,
+  idemKey: row.idem_key,
+  requestHash: row.request_hash,
+  actor: row.actor,
+  effectiveTime: Timestamp.fromDatabase(row.effective_time),
+  chgCreateTime: Timestamp.fromDatabase(row.chg_create_time),
+  chgHash: row.chg_hash,
+})
+
+/** The part of a row that is the state of the account after it. */
+export const stateColumns = `b.bchg_id, b.acct_seq, b.balance::TEXT AS balance, b.held::TEXT AS held,
+  b.overdraft_limit::TEXT AS overdraft_limit, b.acct_status::TEXT AS acct_status,
+  (b.chg_create_time AT TIME ZONE 'UTC')::TEXT AS chg_create_time, b.chg_hash`
+
+export type StateRow = Pick<
+  BalanceChangeRow,
+  "bchg_id" | "acct_seq" | "balance" | "held" | "overdraft_limit" | "acct_status" | "chg_create_time" | "chg_hash"
+>
+
+export const stateOfRow = (row: StateRow & CurrencyRow, acctId: AccountId): AccountState => ({
+  acctId,
+  currency: row.currency,
+  bchgId: row.bchg_id as BalanceChangeId,
+  acctSeq: Number(row.acct_seq),
+  balance: Money.fromDecimal(row.balance),
+  held: Money.fromDecimal(row.held),
+  overdraftLimit: row.overdraft_limit === null ? null : Money.fromDecimal(row.overdraft_limit),
+  acctStatus: row.acct_status,
+  chgCreateTime: Timestamp.fromDatabase(row.chg_create_time),
+  chgHash: row.chg_hash,
+})
+
+/**
+ * The tails of many accounts by one statement; those that do not exist are left out. The tail is the row of the highest
+ * sequence: never that of the newest id or time, which a fast clock elsewhere can put in the wrong order.
+ */
+export const selectHeads = (
+  sql: SqlClient.SqlClient,
+  acctIds: ReadonlyArray<AccountId>,
+): Effect.Effect<ReadonlyMap<AccountId, AccountState>, SqlError.SqlError> =>
+  sql<{ readonly acct_id: AccountId } & StateRow & CurrencyRow>`
+    SELECT a.acct_id, c.currency, ${sql.literal(stateColumns)}
+    FROM unnest(${array(PgTypes.OID.uuid, acctIds)}::UUID[]) AS a(acct_id)
+    JOIN account c ON c.acct_id = a.acct_id
+    JOIN LATERAL (
+      SELECT * FROM balance_change x WHERE x.acct_id = a.acct_id ORDER BY x.acct_seq DESC LIMIT 1
+    ) b ON true`.pipe(Effect.map((rows) => new Map(rows.map((row) => [row.acct_id, stateOfRow(row, row.acct_id)]))))
+
+/** So many unused ids, ascending: rows of a transaction are put in order by them again. */
+export const selectNewIds = (
+  sql: SqlClient.SqlClient,
+  count: number,
+): Effect.Effect<ReadonlyArray<BalanceChangeId>, SqlError.SqlError> =>
+  sql<{ readonly id: bigint }>`SELECT unique_rowid() AS id FROM generate_series(1, ${BigInt(count)}::INT8)`.pipe(
+    Effect.map((rows) => rows.map(({ id }) => id as BalanceChangeId).sort((a, b) => (a < b ? -1 : 1))),
+  )
+
+const money = (value: Money.Money | null) => (value === null ? null : Money.toDecimal(value))
+const time = (value: Timestamp.Timestamp | null) => (value === null ? null : Timestamp.format(value))
+
+/**
+ * Appends rows by one statement: all of them or none. They are sorted by account and sequence, because unsorted batches
+ * deadlock one another on the unique indexes.
+ */
+export const insert = (
+  sql: SqlClient.SqlClient,
+  changes: ReadonlyArray<BalanceChange>,
+): Effect.Effect<unknown, SqlError.SqlError> => {
+  const rows = changes.toSorted((a, b) =>
+    a.acctId === b.acctId ? a.acctSeq - b.acctSeq : a.acctId < b.acctId ? -1 : 1,
+  )
+  const column = (oid: number, value: (change: BalanceChange) => unknown) => array(oid, rows.map(value))
+  const { bytea, int8, text, uuid } = PgTypes.OID
+  return sql`
+    INSERT INTO balance_change (bchg_id, acct_id, acct_seq, chg_flavor, prev_bchg_id, chg_amt, balance, held_amt, held,
+      overdraft_limit, acct_status, xact_id, hold_id, hold_expires_at, reverses_xact_id, description, metadata, idem_key,
+      request_hash, actor, effective_time, chg_create_time, chg_hash)
+    SELECT r.bchg_id, r.acct_id, r.acct_seq, r.chg_flavor::bal_chg_flavor, r.prev_bchg_id, r.chg_amt::DECIMAL,
+      r.balance::DECIMAL, r.held_amt::DECIMAL, r.held::DECIMAL, r.overdraft_limit::DECIMAL, r.acct_status::acct_status,
+      r.xact_id, r.hold_id, r.hold_expires_at::TIMESTAMPTZ, r.reverses_xact_id, r.description, r.metadata::JSONB,
+      r.idem_key, r.request_hash, r.actor, r.effective_time::TIMESTAMPTZ, r.chg_create_time::TIMESTAMPTZ, r.chg_hash
+    FROM unnest(
+      ${column(int8, (c) => c.bchgId)}::INT8[],
+      ${column(uuid, (c) => c.acctId)}::UUID[],
+      ${column(int8, (c) => BigInt(c.acctSeq))}::INT8[],
+      ${column(text, (c) => c.chgFlavor)}::TEXT[],
+      ${column(int8, (c) => c.prevBchgId)}::INT8[],
+      ${column(text, (c) => money(c.chgAmt))}::TEXT[],
+      ${column(text, (c) => money(c.balance))}::TEXT[],
+      ${column(text, (c) => money(c.heldAmt))}::TEXT[],
+      ${column(text, (c) => money(c.held))}::TEXT[],
+      ${column(text, (c) => money(c.overdraftLimit))}::TEXT[],
+      ${column(text, (c) => c.acctStatus)}::TEXT[],
+      ${column(int8, (c) => c.xactId)}::INT8[],
+      ${column(int8, (c) => c.holdId)}::INT8[],
+      ${column(text, (c) => time(c.holdExpiresAt))}::TEXT[],
+      ${column(int8, (c) => c.reversesXactId)}::INT8[],
+      ${column(text, (c) => c.description)}::TEXT[],
+      ${column(text, (c) => (c.metadata === null ? null : JSON.stringify(c.metadata)))}::TEXT[],
+      ${column(text, (c) => c.idemKey)}::TEXT[],
+      ${column(bytea, (c) => c.requestHash)}::BYTEA[],
+      ${column(text, (c) => c.actor)}::TEXT[],
+      ${column(text, (c) => time(c.effectiveTime))}::TEXT[],
+      ${column(text, (c) => time(c.chgCreateTime))}::TEXT[],
+      ${column(bytea, (c) => c.chgHash)}::BYTEA[]
+    ) AS r(bchg_id, acct_id, acct_seq, chg_flavor, prev_bchg_id, chg_amt, balance, held_amt, held, overdraft_limit,
+      acct_status, xact_id, hold_id, hold_expires_at, reverses_xact_id, description, metadata, idem_key, request_hash,
+      actor, effective_time, chg_create_time, chg_hash)`
+}
+
+/** Whether a row is there: rows of one INSERT are there together, so one of them tells of all. */
+export const exists = (sql: SqlClient.SqlClient, id: BalanceChangeId): Effect.Effect<boolean, SqlError.SqlError> =>
+  Effect.map(sql`SELECT 1 AS one FROM balance_change WHERE bchg_id = ${id}`, (rows) => rows.length > 0)
+
+/** The rows of a transaction in the order of its changes. Two index look-ups: only legs after the first are indexed. */
+export const selectTransaction = (
+  sql: SqlClient.SqlClient,
+  id: TransactionId,
+): Effect.Effect<ReadonlyArray<BalanceChangeRow & CurrencyRow>, SqlError.SqlError> =>
+  sql<BalanceChangeRow & CurrencyRow>`
+    SELECT c.currency, ${sql.literal(changeColumns)} FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
+    WHERE b.bchg_id = ${id} AND b.xact_id = b.bchg_id
+    UNION ALL
+    SELECT c.currency, ${sql.literal(changeColumns)} FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
+    WHERE b.xact_id = ${id} AND b.xact_id <> b.bchg_id
+    ORDER BY bchg_id`
+
+/** The first row of the transaction that a key named. */
+export const selectByIdemKey = (
+  sql: SqlClient.SqlClient,
+  idemKey: string,
+): Effect.Effect<ReadonlyArray<Pick<BalanceChangeRow, "xact_id" | "request_hash">>, SqlError.SqlError> =>
+  sql`SELECT xact_id, request_hash FROM balance_change WHERE idem_key = ${idemKey}`
+
+/** Which of the keys have been used. */
+export const selectUsedKeys = (
+  sql: SqlClient.SqlClient,
+  idemKeys: ReadonlyArray<string>,
+): Effect.Effect<ReadonlyArray<string>, SqlError.SqlError> =>
+  sql<{ readonly idem_key: string }>`
+    SELECT idem_key FROM balance_change WHERE idem_key = ANY(${array(PgTypes.OID.text, idemKeys)}::TEXT[])`.pipe(
+    Effect.map((rows) => rows.map(({ idem_key }) => idem_key)),
+  )
+
+/** The first row of an account. */
+export const selectInitial = (
+  sql: SqlClient.SqlClient,
+  acctId: AccountId,
+): Effect.Effect<ReadonlyArray<Pick<BalanceChangeRow, "xact_id" | "request_hash">>, SqlError.SqlError> =>
+  sql`SELECT xact_id, request_hash FROM balance_change WHERE acct_id = ${acctId}::UUID AND acct_seq = 0`

@@ -1,0 +1,86 @@
+/**
+ * What a database failure means for the caller. The SQLSTATE decides, by the table that the two databases share; the text
+ * of the failure never leaves this module, because its DETAIL prints the row.
+ */
+import { Predicate, Schema } from "effect"
+import type { SqlError } from "effect/sql/SqlError"
+
+/** Others wrote to the same accounts, or held them, until the time for this request was over. Nothing was applied. */
+export class Contention extends Schema.TaggedError<Contention>()("Contention", {}) {
+  override get message() {
+    return "the accounts are too busy; nothing was applied"
+  }
+}
+
+/** More requests wait than this process takes on, or this one waited too long for its turn. Nothing was applied. */
+export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", {}) {
+  override get message() {
+    return "the service is too busy; nothing was applied"
+  }
+}
+
+/** The database cannot be reached or does not answer in time. Nothing was applied. */
+export class DatabaseUnavailable extends Schema.TaggedError<DatabaseUnavailable>()("DatabaseUnavailable", {
+  /** The database has undone the transaction that this was part of; the transaction may be run again. */
+  isUndone: Schema.optionalKey(Schema.Literal(true)),
+}) {
+  override get message() {
+    return "the database is not available; nothing was applied"
+  }
+}
+
+/** The connection was lost while a write was under way, and the database could not be asked in time how it ended. */
+export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>()("OutcomeUnknown", {}) {
+  override get message() {
+    return "the database went away during the write; whether it was applied is not known"
+  }
+}
+
+/**
+ * - `conflict`: a unique constraint; this statement wrote nothing, an earlier attempt of the same rows may have.
+ * - `retry`: the database undid the statement (serialization, deadlock, lock time-out).
+ * - `unsent`: no connection was made; nothing was applied.
+ * - `unknown`: the statement may or may not have been applied.
+ * - `defect`: a bug or a broken invariant. Never retried.
+ */
+export type Fault = "conflict" | "retry" | "unsent" | "unknown" | "defect"
+
+/**
+ * Five characters of the SQL standard, if the server sent them. All of its codes have a digit, unlike `EPIPE` and others
+ * of the operating system.
+ */
+export const sqlState = (error: SqlError): string | undefined => {
+  const cause = error.reason.cause
+  return Predicate.hasProperty(cause, "code") &&
+    typeof cause.code === "string" &&
+    /^(?=.*\d)[0-9A-Z]{5}$/.test(cause.code)
+    ? cause.code
+    : undefined
+}
+
+/**
+ * A server that has become read-only, a transaction that an earlier failure has ended, too many connections, and a database
+ * that has not been migrated yet.
+ */
+const notNow: ReadonlySet<string> = new Set(["25006", "25P02", "53300", "42P01"])
+
+export const faultOf = (error: SqlError): Fault => {
+  const state = sqlState(error)
+  if (state === undefined) {
+    if (error.reason._tag !== "ConnectionError") return "defect"
+    return error.reason.operation === "connect" ? "unsent" : "unknown"
+  }
+  if (state === "23505") return "conflict"
+  if (state === "40001" || state === "40P01" || state === "55P03") return "retry"
+  if (error.reason.operation === "connect" || notNow.has(state)) return "unsent"
+  if (state === "40003" || state === "57014" || state.startsWith("08") || state.startsWith("57P")) return "unknown"
+  return "defect"
+}
+
+/** A failure that no caller can mend: dies with the SQLSTATE and the constraint, and nothing of the statement or the row. */
+export const defectOf = (error: SqlError): Error => {
+  const cause = error.reason.cause
+  const constraint =
+    Predicate.hasProperty(cause, "constraint") && typeof cause.constraint === "string" ? ` (${cause.constraint})` : ""
+  return new Error(`the database refused a statement: ${sqlState(error) ?? error.reason._tag}${constraint}`)
+}

@@ -1,0 +1,210 @@
+/**
+ * How a request becomes rows: read the heads, decide, append by one statement, and know how it ended.
+ *
+ * Every program that writes goes this way. It neither locks nor holds a connection between statements: the unique
+ * constraints of the chain tell it when another was first, and then it decides again on the new heads.
+ */
+import type { AccountId } from "@banquo/domain/AccountId"
+import type { BalanceChange } from "@banquo/domain/BalanceChange"
+import { type Decision, decideTogether, type RefusalOf } from "@banquo/domain/Decide"
+import { idemKeyOf, requestHash } from "@banquo/domain/Idempotency"
+import { accountIds, type Intent, type Request, rowCount } from "@banquo/domain/Intent"
+import { IdempotencyKeyReused } from "@banquo/domain/Refusal"
+import * as Timestamp from "@banquo/domain/Timestamp"
+import { Clock, Context, Data, Effect, Result } from "effect"
+import type { SqlError } from "effect/sql"
+import * as AccountTable from "./AccountTable.ts"
+import * as BalanceChangeTable from "./BalanceChangeTable.ts"
+import { Contention, DatabaseUnavailable, defectOf, faultOf, OutcomeUnknown, type Overloaded } from "./DatabaseError.ts"
+import { atomically, contentionBackoff, DbConn, read, within } from "./DbConn.ts"
+import { type Posted, postedOfDecision, postedOfRows } from "./Posted.ts"
+
+/** What any write may fail with beside its refusals. Each may be tried again; with an idempotency key, without risk. */
+export type WriteError = Contention | DatabaseUnavailable | OutcomeUnknown | Overloaded
+
+/** One of the requests was not carried out, by its place among them, and so none was. */
+export class RequestRefused<I extends Intent = Intent> extends Data.TaggedError("RequestRefused")<{
+  readonly index: number
+  readonly refusal: RefusalOf<I> | IdempotencyKeyReused
+}> {}
+
+/** Carries out requests in one transaction of their own, once: all of them or none. */
+export type Writer = (
+  requests: ReadonlyArray<Request>,
+) => Effect.Effect<ReadonlyArray<Posted>, RequestRefused | WriteError, DbConn>
+
+/**
+ * Carries out a request, once: a request whose key, or chosen account id, was used for the same before is answered with
+ * what was written then. In a transaction of the caller's it becomes part of it; else it is one of its own, by way of the
+ * {@link CurrentWriter}.
+ */
+export const write = <I extends Intent>(
+  request: Request<I>,
+): Effect.Effect<Posted, RefusalOf<I> | IdempotencyKeyReused | WriteError, DbConn> =>
+  writeTogether([request]).pipe(
+    Effect.map(([posted]) => posted!),
+    Effect.catchTag("RequestRefused", ({ refusal }) => Effect.fail(refusal)),
+  ) as Effect.Effect<Posted, RefusalOf<I> | IdempotencyKeyReused | WriteError, DbConn>
+
+/** As {@link write}, several requests in order: all of them or none. A key may occur once. */
+export const writeTogether = <I extends Intent>(
+  requests: ReadonlyArray<Request<I>>,
+): Effect.Effect<ReadonlyArray<Posted>, RequestRefused<I> | WriteError, DbConn> =>
+  Effect.gen(function* () {
+    const { isInTransaction } = yield* DbConn
+    const writer = (yield* isInTransaction) ? writeInTransaction : yield* CurrentWriter
+    return yield* writer(requests) as Effect.Effect<ReadonlyArray<Posted>, RequestRefused<I> | WriteError, DbConn>
+  })
+
+/** A savepoint of its own keeps writes that the caller forks in one transaction from one another's statements. */
+const writeInTransaction: Writer = (requests) =>
+  Effect.flatMap(DbConn, ({ transaction }) => transaction(writeAlone(requests)))
+
+/** By themselves: a read and an INSERT. */
+const writeAlone: Writer = (requests) =>
+  attempt(requests).pipe(
+    Effect.retry({ while: isHeadMoved, schedule: contentionBackoff }),
+    Effect.catchIf(isHeadMoved, () => Effect.fail(new Contention())),
+  )
+
+/** How this process writes: each request alone, unless a layer such as `GroupCommit.layer` says otherwise. */
+export const CurrentWriter = Context.Reference<Writer>("@banquo/ledger/CurrentWriter", {
+  defaultValue: () => writeAlone,
+})
+
+/** Another appended to one of the accounts since its head was read. Nothing was written. */
+class HeadMoved extends Data.TaggedError("HeadMoved") {}
+
+const isHeadMoved = (error: unknown): error is HeadMoved => error instanceof HeadMoved
+
+const attempt = Effect.fnUntraced(function* (requests: ReadonlyArray<Request>) {
+  const { ledgerId } = yield* DbConn
+  const rows = requests.reduce((total, { intent }) => total + rowCount(intent), 0)
+  const [heads, ids] = yield* Effect.all(
+    [
+      read((sql) => BalanceChangeTable.selectHeads(sql, accountsOf(requests))),
+      read((sql) => BalanceChangeTable.selectNewIds(sql, rows)),
+    ],
+    { concurrency: 2 },
+  )
+  const now = Timestamp.fromMillis(yield* Clock.currentTimeMillis)
+  const decided = decideTogether(requests, heads, { now, ids, ledgerId: yield* ledgerId })
+  if (Result.isFailure(decided)) {
+    // They may have been carried out before: that comes before any refusal.
+    return (yield* selectPosted(requests)) ?? (yield* new RequestRefused(decided.failure))
+  }
+  const isAppended = yield* append(decided.success)
+  if (isAppended) return decided.success.map(postedOfDecision)
+  return (yield* selectPosted(requests)) ?? (yield* new HeadMoved())
+})
+
+/** The accounts whose states decide, each once. */
+export const accountsOf = (requests: ReadonlyArray<Request>): ReadonlyArray<AccountId> =>
+  requests.length === 1 && requests[0] !== undefined
+    ? accountIds(requests[0].intent)
+    : [...new Set(requests.flatMap(({ intent }) => accountIds(intent)))]
+
+/**
+ * What the requests have brought about already, going by their keys and the account ids that they chose; `undefined` if
+ * nothing. They stand or fall together: if only some of them have been carried out, it was as part of something else.
+ */
+export const selectPosted = Effect.fnUntraced(function* (requests: ReadonlyArray<Request>) {
+  const found = yield* Effect.forEach(requests, selectPostedOf, { concurrency: "unbounded" })
+  const isDone = found.map((posted) => posted !== undefined && posted !== "reused")
+  if (isDone.every(Boolean)) return found as ReadonlyArray<Posted>
+  const index = found.findIndex((posted) => posted !== undefined)
+  return index < 0 ? undefined : yield* new RequestRefused({ index, refusal: new IdempotencyKeyReused() })
+})
+
+/** What one request has brought about; `"reused"` if its key or chosen account id was used for a different one. */
+const selectPostedOf = Effect.fnUntraced(function* (request: Request) {
+  const { intent } = request
+  const key = idemKeyOf(request)
+  const byKey = key === null ? [] : yield* read((sql) => BalanceChangeTable.selectByIdemKey(sql, key))
+  const isById = byKey.length === 0 && intent._tag === "OpenAccount" && intent.acctIdIsChosen
+  const [found] = isById ? yield* read((sql) => BalanceChangeTable.selectInitial(sql, intent.acctId)) : byKey
+  if (found === undefined) return undefined
+  if (found.request_hash === null || !isEqual(found.request_hash, requestHash(intent))) return "reused"
+  return postedOfRows(
+    yield* read((sql) => BalanceChangeTable.selectTransaction(sql, found.xact_id as Posted["transactionId"])),
+  )
+})
+
+const isEqual = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, i) => byte === b[i])
+
+/**
+ * Appends the rows of decisions by one statement: `true` when they are stored, `false` when another row took the place of
+ * one and they can never be.
+ *
+ * What the database undid is sent again as it is. When the connection is lost while the statement is under way, the
+ * database is first asked for one of the rows, since all of them are there or none. Their ids were chosen before, so the
+ * first statement, should it still be running somewhere, and the second exclude each other.
+ */
+export const append = Effect.fnUntraced(function* (decisions: ReadonlyArray<Decision>) {
+  const db = yield* DbConn
+  const send = insertDecisions(db, decisions)
+  if (yield* db.isInTransaction) return yield* appendToTransaction(send)
+  const isStored = read((sql) => BalanceChangeTable.exists(sql, firstOf(decisions).bchgId))
+
+  let isDoubtful = false
+  const once: Effect.Effect<boolean, Undone | DatabaseUnavailable, DbConn> = Effect.gen(function* () {
+    if (isDoubtful && (yield* isStored)) return true
+    return yield* within(send).pipe(
+      Effect.as(true),
+      Effect.catch((error): Effect.Effect<boolean, Undone | DatabaseUnavailable, DbConn> => {
+        const fault = faultOf(error)
+        if (fault === "conflict") return isDoubtful ? isStored : Effect.succeed(false)
+        if (fault === "defect") return Effect.die(defectOf(error))
+        if (fault === "unknown") isDoubtful = true
+        return Effect.fail(fault === "retry" ? new Undone() : new DatabaseUnavailable())
+      }),
+    )
+  })
+  return yield* once.pipe(
+    Effect.retry({ while: (error) => isDoubtful || error._tag === "Undone", schedule: contentionBackoff }),
+    Effect.catch((error): Effect.Effect<never, WriteError> => {
+      if (isDoubtful) return Effect.fail(new OutcomeUnknown())
+      return Effect.fail(error._tag === "Undone" ? new Contention() : error)
+    }),
+  )
+})
+
+/** The database undid the statement in favour of another. */
+class Undone extends Data.TaggedError("Undone") {}
+
+/** Inside a transaction of the caller's, a conflict must not spoil what the caller did before: a savepoint keeps it. */
+const appendToTransaction = (
+  send: Effect.Effect<unknown, SqlError.SqlError>,
+): Effect.Effect<boolean, Contention | DatabaseUnavailable, DbConn> =>
+  Effect.flatMap(DbConn, ({ sql }) =>
+    atomically(sql, send).pipe(
+      Effect.as(true),
+      Effect.catch((error): Effect.Effect<boolean, Contention | DatabaseUnavailable> => {
+        const fault = faultOf(error)
+        if (fault === "conflict") return Effect.succeed(false)
+        if (fault === "defect") return Effect.die(defectOf(error))
+        return Effect.fail(fault === "retry" ? new Contention() : new DatabaseUnavailable())
+      }),
+    ),
+  )
+
+/** One statement; with new accounts, two in one transaction. */
+const insertDecisions = (
+  { sql }: DbConn["Service"],
+  decisions: ReadonlyArray<Decision>,
+): Effect.Effect<unknown, SqlError.SqlError> => {
+  const accounts = decisions.flatMap(({ account }) => account ?? [])
+  const insertChanges = BalanceChangeTable.insert(
+    sql,
+    decisions.flatMap(({ changes }) => changes),
+  )
+  return accounts.length === 0
+    ? insertChanges
+    : atomically(sql, Effect.andThen(AccountTable.insert(sql, accounts), insertChanges))
+}
+
+const firstOf = (decisions: ReadonlyArray<Decision>): BalanceChange => {
+  const first = decisions[0]?.changes[0]
+  if (first === undefined) throw new RangeError("no rows to append")
+  return first
+}

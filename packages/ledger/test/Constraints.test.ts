@@ -1,0 +1,541 @@
+/** What cannot be stored, whoever writes it: each rule of the schema against SQL of its own, as the role of the service. */
+import { assert, layer } from "@effect/vitest"
+import { Effect, Predicate } from "effect"
+import type { SqlClient, SqlError } from "effect/sql"
+import { sqlState } from "../src/DatabaseError.ts"
+import { DbConn } from "../src/DbConn.ts"
+import * as TestDatabase from "./TestDatabase.ts"
+
+/** Columns of a row as SQL expressions. */
+type Row = Readonly<Record<string, string>>
+
+const hash = "decode(repeat('ab', 32), 'hex')"
+
+const insertRows = (sql: SqlClient.SqlClient, ...rows: ReadonlyArray<Row>) => {
+  const columns = Object.keys(rows[0]!)
+  const values = rows.map((row) => `(${columns.map((column) => row[column] ?? "NULL").join(", ")})`)
+  return sql.unsafe(`INSERT INTO balance_change (${columns.join(", ")}) VALUES ${values.join(", ")}`).unprepared
+}
+
+/** An account of 100.00 with its first row and one change after it, and the row that would come next. */
+const openAccount = Effect.gen(function* () {
+  const { sql } = yield* DbConn
+  const acctId = crypto.randomUUID()
+  const ids = (yield* sql<{ id: bigint }>`SELECT unique_rowid() AS id FROM generate_series(1, 4)`).map(
+    ({ id }) => `${id}`,
+  )
+  const [first = "", second = "", third = "", fourth = ""] = ids
+  const row = (id: string, seq: number, more: Row): Row => ({
+    bchg_id: id,
+    acct_id: `'${acctId}'`,
+    acct_seq: `${seq}`,
+    chg_flavor: "'FLOW'",
+    prev_bchg_id: "NULL",
+    chg_amt: "10",
+    balance: "110",
+    held_amt: "0",
+    held: "0",
+    overdraft_limit: "0",
+    acct_status: "'open'",
+    xact_id: id,
+    hold_id: "NULL",
+    hold_expires_at: "NULL",
+    idem_key: "NULL",
+    request_hash: "NULL",
+    actor: "'tests'",
+    effective_time: "now()",
+    chg_create_time: "now()",
+    chg_hash: hash,
+    ...more,
+  })
+  yield* sql`INSERT INTO account (acct_id, cust_name, cust_address, currency, acct_create_time)
+    VALUES (${acctId}::UUID, 'Ann', '', 'USD', now())`
+  const initial = row(first, 0, { chg_flavor: "'INITIAL'", chg_amt: "100", balance: "100" })
+  yield* insertRows(sql, initial)
+  yield* insertRows(sql, row(second, 1, { prev_bchg_id: first, idem_key: `'${acctId}'`, request_hash: hash }))
+  const next = (more: Row): Row => row(third, 2, { prev_bchg_id: second, balance: "120", ...more })
+  return { sql, acctId, first, second, third, fourth, initial, next, row }
+})
+
+type Account = Effect.Success<typeof openAccount>
+
+/** Equal as long as nothing is written. */
+const digest = (sql: SqlClient.SqlClient) =>
+  sql`SELECT (SELECT md5(string_agg(a::TEXT, ',' ORDER BY acct_id)) FROM account a) AS account,
+    (SELECT md5(string_agg(b::TEXT, ',' ORDER BY bchg_id)) FROM balance_change b) AS balance_change,
+    (SELECT string_agg(l::TEXT, ',') FROM ledger l) AS ledger,
+    (SELECT string_agg(v::TEXT, ',') FROM schema_version v) AS schema_version`
+
+const constraintOf = ({ reason: { cause } }: SqlError.SqlError) =>
+  Predicate.hasProperty(cause, "constraint") ? cause.constraint : undefined
+
+/** Asserts how a statement is refused, and that it changed nothing. */
+const assertRefused = <R>(
+  sql: SqlClient.SqlClient,
+  statement: Effect.Effect<unknown, SqlError.SqlError, R>,
+  state: string,
+  constraint?: string,
+) =>
+  Effect.gen(function* () {
+    const before = yield* digest(sql)
+    const error = yield* Effect.flip(statement)
+    assert.deepStrictEqual({ state: sqlState(error), constraint: constraintOf(error) }, { state, constraint })
+    assert.deepStrictEqual(yield* digest(sql), before)
+  })
+
+interface Refused {
+  readonly name: string
+  readonly rows: (account: Account) => ReadonlyArray<Row>
+  readonly state: string
+  readonly constraint?: string
+}
+
+const unique = (constraint: string) => ({ state: "23505", constraint })
+const check = (constraint: string) => ({ state: "23514", constraint })
+
+/** One row, the account's next, with something wrong. */
+const next =
+  (more: Row): Refused["rows"] =>
+  (account) => [account.next(more)]
+
+const link = check("balance_change_link_check")
+const flavor = check("balance_change_flavor_check")
+const funds = check("balance_change_funds_check")
+const closed = check("balance_change_closed_check")
+const idemKey = check("balance_change_idem_key_check")
+const hashes = check("balance_change_hash_check")
+
+/** For each money column, a row in which any number there would be right. */
+const moneyColumns: ReadonlyArray<readonly [column: string, row: Row]> = [
+  ["chg_amt", {}],
+  ["balance", {}],
+  ["held_amt", { chg_flavor: "'HOLD'", chg_amt: "0", hold_id: "1" }],
+  ["held", {}],
+  ["overdraft_limit", {}],
+]
+
+const refused: ReadonlyArray<Refused> = [
+  {
+    name: "a second first row",
+    rows: ({ initial, third }) => [{ ...initial, bchg_id: third, xact_id: third }],
+    ...unique("balance_change_acct_seq_key"),
+  },
+  {
+    name: "a second row of the same sequence",
+    rows: next({ acct_seq: "1" }),
+    ...unique("balance_change_acct_seq_key"),
+  },
+  {
+    name: "a second row after the same row",
+    rows: ({ first, next: row }) => [row({ prev_bchg_id: first })],
+    ...unique("balance_change_prev_key"),
+  },
+  {
+    name: "two rows after the same row in one statement",
+    rows: ({ fourth, next: row }) => [row({}), row({ bchg_id: fourth, xact_id: fourth, acct_seq: "3" })],
+    ...unique("balance_change_prev_key"),
+  },
+  {
+    name: "an id that is taken",
+    rows: ({ first, next: row }) => [row({ bchg_id: first, xact_id: first })],
+    ...unique("balance_change_pkey"),
+  },
+  {
+    name: "a gap in the sequence",
+    rows: next({ acct_seq: "3" }),
+    state: "23503",
+    constraint: "balance_change_no_gap_fkey",
+  },
+  {
+    name: "a chain that does not begin at its first row",
+    rows: next({ acct_id: `'${crypto.randomUUID()}'` }),
+    state: "23503",
+    constraint: "balance_change_no_gap_fkey",
+  },
+  { name: "a change that follows none", rows: next({ prev_bchg_id: "NULL" }), ...link },
+  { name: "a change that follows itself", rows: ({ next: row, third }) => [row({ prev_bchg_id: third })], ...link },
+  { name: "a first row that follows another", rows: next({ acct_seq: "0" }), ...link },
+  { name: "a sequence below zero", rows: next({ acct_seq: "-1" }), ...link },
+  {
+    name: "an INITIAL row later on",
+    rows: next({ chg_flavor: "'INITIAL'", chg_amt: "120" }),
+    ...link,
+  },
+  {
+    name: "a first row that is not INITIAL",
+    rows: next({ acct_id: `'${crypto.randomUUID()}'`, acct_seq: "0", prev_bchg_id: "NULL" }),
+    ...link,
+  },
+
+  ...moneyColumns.flatMap(([column, row]): ReadonlyArray<Refused> => [
+    { name: `NaN as ${column}`, rows: next({ ...row, [column]: "'NaN'" }), ...check(`balance_change_${column}_check`) },
+    // The type of the column refuses these before any constraint looks at them.
+    { name: `Infinity as ${column}`, rows: next({ ...row, [column]: "'Infinity'" }), state: "22003" },
+    { name: `-Infinity as ${column}`, rows: next({ ...row, [column]: "'-Infinity'" }), state: "22003" },
+    { name: `16 digits as ${column}`, rows: next({ ...row, [column]: "1000000000000000" }), state: "22003" },
+  ]),
+  {
+    name: "a balance above the range",
+    rows: next({ balance: "100000000000000" }),
+    ...check("balance_change_balance_check"),
+  },
+  {
+    name: "a balance below the range",
+    rows: next({ balance: "-100000000000000", overdraft_limit: "NULL" }),
+    ...check("balance_change_balance_check"),
+  },
+  {
+    name: "a change above the range",
+    rows: next({ chg_amt: "100000000000000" }),
+    ...check("balance_change_chg_amt_check"),
+  },
+  {
+    name: "a change below the range",
+    rows: next({ chg_amt: "-100000000000000" }),
+    ...check("balance_change_chg_amt_check"),
+  },
+  { name: "a negative sum of holds", rows: next({ held: "-0.0001" }), ...check("balance_change_held_check") },
+  {
+    name: "a negative overdraft limit",
+    rows: next({ overdraft_limit: "-0.0001" }),
+    ...check("balance_change_overdraft_limit_check"),
+  },
+  { name: "an overdraft without a limit for it", rows: next({ balance: "-0.0001" }), ...funds },
+  { name: "an overdraft beyond its limit", rows: next({ balance: "-5.0001", overdraft_limit: "5" }), ...funds },
+  { name: "holds beyond what there is", rows: next({ held: "120.0001" }), ...funds },
+  {
+    name: "holds beyond what there is with the overdraft",
+    rows: next({ held: "125.0001", overdraft_limit: "5" }),
+    ...funds,
+  },
+
+  {
+    name: "a closed account with money",
+    rows: next({ chg_flavor: "'TERMS'", chg_amt: "0", balance: "120", acct_status: "'closed'" }),
+    ...closed,
+  },
+  {
+    name: "a closed account with debt",
+    rows: next({
+      chg_flavor: "'TERMS'",
+      chg_amt: "0",
+      balance: "-1",
+      overdraft_limit: "NULL",
+      acct_status: "'closed'",
+    }),
+    ...closed,
+  },
+  {
+    name: "a closed account with holds",
+    rows: next({
+      chg_flavor: "'TERMS'",
+      chg_amt: "0",
+      balance: "0",
+      held: "1",
+      overdraft_limit: "1",
+      acct_status: "'closed'",
+    }),
+    ...closed,
+  },
+  {
+    name: "a flow that closes the account",
+    rows: next({ chg_amt: "-110", balance: "0", acct_status: "'closed'" }),
+    ...closed,
+  },
+  { name: "an account status that there is not", rows: next({ acct_status: "'lost'" }), state: "22P02" },
+
+  {
+    name: "an INITIAL row whose balance is not its change",
+    rows: ({ initial, third }) => [{ ...initial, bchg_id: third, acct_id: `'${crypto.randomUUID()}'`, balance: "101" }],
+    ...flavor,
+  },
+  {
+    name: "an INITIAL row with holds",
+    rows: ({ initial, third }) => [{ ...initial, bchg_id: third, acct_id: `'${crypto.randomUUID()}'`, held: "1" }],
+    ...flavor,
+  },
+  { name: "a FLOW of nothing", rows: next({ chg_amt: "0" }), ...flavor },
+  { name: "a FLOW that holds", rows: next({ held_amt: "1", held: "1" }), ...flavor },
+  { name: "a FLOW of a hold", rows: next({ hold_id: "1" }), ...flavor },
+  {
+    name: "a HOLD without a hold",
+    rows: next({ chg_flavor: "'HOLD'", chg_amt: "0", held_amt: "1", held: "1" }),
+    ...flavor,
+  },
+  {
+    name: "a HOLD that moves money",
+    rows: next({ chg_flavor: "'HOLD'", held_amt: "1", held: "1", hold_id: "1" }),
+    ...flavor,
+  },
+  {
+    name: "a HOLD of less than nothing",
+    rows: next({ chg_flavor: "'HOLD'", chg_amt: "0", held_amt: "-1", hold_id: "1" }),
+    ...flavor,
+  },
+  {
+    name: "a CAPTURE that brings money in",
+    rows: next({ chg_flavor: "'CAPTURE'", held_amt: "-1", hold_id: "1" }),
+    ...flavor,
+  },
+  {
+    name: "a CAPTURE that holds more",
+    rows: next({ chg_flavor: "'CAPTURE'", chg_amt: "-1", held_amt: "1", held: "1", hold_id: "1" }),
+    ...flavor,
+  },
+  {
+    name: "a CAPTURE without a hold",
+    rows: next({ chg_flavor: "'CAPTURE'", chg_amt: "-1", held_amt: "-1" }),
+    ...flavor,
+  },
+  {
+    name: "a RELEASE that moves money",
+    rows: next({ chg_flavor: "'RELEASE'", chg_amt: "-1", held_amt: "-1", hold_id: "1" }),
+    ...flavor,
+  },
+  {
+    name: "a RELEASE that holds more",
+    rows: next({ chg_flavor: "'RELEASE'", chg_amt: "0", held_amt: "1", held: "1", hold_id: "1" }),
+    ...flavor,
+  },
+  {
+    name: "a RELEASE without a hold",
+    rows: next({ chg_flavor: "'RELEASE'", chg_amt: "0", held_amt: "-1" }),
+    ...flavor,
+  },
+  { name: "TERMS that move money", rows: next({ chg_flavor: "'TERMS'" }), ...flavor },
+  { name: "TERMS that hold", rows: next({ chg_flavor: "'TERMS'", chg_amt: "0", held_amt: "1", held: "1" }), ...flavor },
+  { name: "TERMS of a hold", rows: next({ chg_flavor: "'TERMS'", chg_amt: "0", hold_id: "1" }), ...flavor },
+  { name: "a flavor that there is not", rows: next({ chg_flavor: "'GIFT'" }), state: "22P02" },
+
+  { name: "a key without the hash of its request", rows: next({ idem_key: "'key'" }), ...idemKey },
+  {
+    name: "a key on a leg that is not the first",
+    rows: ({ next: row, second }) => [row({ xact_id: second, idem_key: "'key'", request_hash: hash })],
+    ...idemKey,
+  },
+  {
+    name: "a key that is taken",
+    rows: ({ acctId, next: row }) => [row({ idem_key: `'${acctId}'`, request_hash: hash })],
+    ...unique("balance_change_idem_key_key"),
+  },
+  { name: "a hash that is too short", rows: next({ chg_hash: "decode(repeat('ab', 31), 'hex')" }), ...hashes },
+  { name: "a hash that is too long", rows: next({ chg_hash: "decode(repeat('ab', 33), 'hex')" }), ...hashes },
+  { name: "an empty hash", rows: next({ chg_hash: "''" }), ...hashes },
+  {
+    name: "a hash of a request that is too short",
+    rows: next({ idem_key: "'key'", request_hash: "decode(repeat('ab', 31), 'hex')" }),
+    ...hashes,
+  },
+  ...["acct_id", "acct_seq", "chg_flavor", "chg_amt", "balance", "held_amt", "held", "acct_status"].map(
+    (column): Refused => ({ name: `no ${column}`, rows: next({ [column]: "NULL" }), state: "23502" }),
+  ),
+  ...["xact_id", "actor", "effective_time", "chg_create_time", "chg_hash"].map((column): Refused => ({
+    name: `no ${column}`,
+    rows: next({ [column]: "NULL" }),
+    state: "23502",
+  })),
+]
+
+layer(TestDatabase.layer, { excludeTestServices: true })("constraints", (it) => {
+  it.effect("every flavor can be stored, up to the closing of the account", () =>
+    Effect.gen(function* () {
+      const { acctId, row, second, sql, third, fourth } = yield* openAccount
+      const hold = { hold_id: third }
+      yield* insertRows(
+        sql,
+        row(third, 2, {
+          ...hold,
+          prev_bchg_id: second,
+          chg_flavor: "'HOLD'",
+          chg_amt: "0",
+          held_amt: "80",
+          held: "80",
+        }),
+      )
+      const ids = [third, fourth]
+      let seq = 2
+      const follow = (more: Row) =>
+        Effect.gen(function* () {
+          seq += 1
+          const [created] = yield* sql<{ id: bigint }>`SELECT unique_rowid() AS id`
+          yield* insertRows(sql, row(`${created!.id}`, seq, { prev_bchg_id: ids[0]!, ...more }))
+          ids[0] = `${created!.id}`
+        })
+      yield* follow({
+        ...hold,
+        chg_flavor: "'CAPTURE'",
+        chg_amt: "-30",
+        balance: "80",
+        held_amt: "-30",
+        held: "50",
+      })
+      yield* follow({ ...hold, chg_flavor: "'RELEASE'", chg_amt: "0", balance: "80", held_amt: "-50", held: "0" })
+      yield* follow({ chg_amt: "-80", balance: "0" })
+      yield* follow({ chg_flavor: "'TERMS'", chg_amt: "0", balance: "0", acct_status: "'closed'" })
+      const rows = yield* sql`SELECT chg_flavor::TEXT AS flavor, balance FROM balance_change
+        WHERE acct_id = ${acctId}::UUID ORDER BY acct_seq`
+      assert.deepStrictEqual(
+        rows.map(({ flavor: name, balance }) => `${name} ${balance}`),
+        [
+          "INITIAL 100.0000",
+          "FLOW 110.0000",
+          "HOLD 110.0000",
+          "CAPTURE 80.0000",
+          "RELEASE 80.0000",
+          "FLOW 0.0000",
+          "TERMS 0.0000",
+        ],
+      )
+    }),
+  )
+
+  it.effect("the largest amounts can be stored in both directions", () =>
+    Effect.gen(function* () {
+      const { next: row, sql } = yield* openAccount
+      const max = "99999999999999.9999"
+      yield* insertRows(sql, row({ chg_amt: `-${max}`, balance: `-${max}`, held: "0", overdraft_limit: max }))
+      const other = yield* openAccount
+      yield* insertRows(sql, other.next({ chg_amt: max, balance: max, held: max, overdraft_limit: "NULL" }))
+    }),
+  )
+
+  it.effect("a transaction of the account that follows itself is stored by one statement", () =>
+    Effect.gen(function* () {
+      const { acctId, fourth, next: row, sql, third } = yield* openAccount
+      yield* insertRows(sql, row({}), row({ bchg_id: fourth, acct_seq: "3", prev_bchg_id: third }))
+      const rows = yield* sql`SELECT 1 FROM balance_change WHERE acct_id = ${acctId}::UUID`
+      assert.strictEqual(rows.length, 4)
+    }),
+  )
+
+  for (const { constraint, name, rows, state } of refused) {
+    it.effect(`refuses ${name}`, () =>
+      Effect.gen(function* () {
+        const account = yield* openAccount
+        yield* assertRefused(account.sql, insertRows(account.sql, ...rows(account)), state, constraint)
+      }),
+    )
+  }
+
+  it.effect("one bad row keeps the others of its statement out", () =>
+    Effect.gen(function* () {
+      const { fourth, next: row, sql, third } = yield* openAccount
+      const bad = row({ bchg_id: fourth, xact_id: fourth, acct_seq: "3", prev_bchg_id: third, balance: "-1" })
+      yield* assertRefused(sql, insertRows(sql, row({}), bad), "23514", "balance_change_funds_check")
+    }),
+  )
+
+  it.effect("refuses a second account of the same id and a currency that is none", () =>
+    Effect.gen(function* () {
+      const { acctId, sql } = yield* openAccount
+      const insertAccount = (id: string, currency: string) =>
+        sql`INSERT INTO account (acct_id, cust_name, cust_address, currency, acct_create_time)
+          VALUES (${id}::UUID, 'Eve', '', ${currency}, now())`
+      yield* assertRefused(sql, insertAccount(acctId, "USD"), "23505", "account_pkey")
+      yield* assertRefused(sql, insertAccount(crypto.randomUUID(), "US"), "23514", "account_currency_check")
+    }),
+  )
+})
+
+const changing = [
+  "UPDATE balance_change SET balance = balance + 1",
+  "UPDATE balance_change SET description = 'x' WHERE acct_seq = 0",
+  "DELETE FROM balance_change",
+  "TRUNCATE balance_change",
+  "UPDATE account SET cust_name = 'Eve'",
+  "DELETE FROM account",
+  "TRUNCATE account",
+  "UPDATE ledger SET ledger_id = gen_random_uuid()",
+  "DELETE FROM ledger",
+  "INSERT INTO ledger (id) VALUES (1)",
+  "INSERT INTO schema_version (version) VALUES (99)",
+  "DELETE FROM schema_version",
+  "UPDATE schema_lease SET owner = 'eve'",
+  "SELECT * FROM balance_change FOR UPDATE",
+  "SELECT setval('bchg_id_seq', 1)",
+  "DROP TABLE balance_change",
+  "DROP TABLE account",
+  "DROP TABLE ledger",
+  "DROP SEQUENCE bchg_id_seq",
+  "DROP FUNCTION unique_rowid()",
+  "DROP TYPE acct_status CASCADE",
+  "ALTER TABLE balance_change DROP CONSTRAINT balance_change_funds_check",
+  "ALTER TABLE balance_change DISABLE TRIGGER ALL",
+  "ALTER TABLE account ADD COLUMN note TEXT",
+  "ALTER TYPE acct_status ADD VALUE 'lost'",
+  "CREATE INDEX ON balance_change (actor)",
+  "CREATE TABLE mine (id INT8)",
+  "CREATE SCHEMA mine",
+  "CREATE FUNCTION mine() RETURNS INT8 LANGUAGE SQL RETURN 1",
+  "CREATE TRIGGER mine BEFORE INSERT ON balance_change EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+  "CREATE ROLE mine",
+  "CREATE DATABASE mine",
+  "SET ROLE banquo_owner",
+  "SET session_replication_role = replica",
+]
+
+layer(TestDatabase.layer, { excludeTestServices: true })("the role of the service", (it) => {
+  for (const statement of changing) {
+    it.effect(`may not ${statement}`, () =>
+      Effect.gen(function* () {
+        const { sql } = yield* openAccount
+        yield* assertRefused(sql, sql.unsafe(statement).unprepared, "42501")
+      }),
+    )
+  }
+
+  it.effect("the role of the service cannot give itself more", () =>
+    Effect.gen(function* () {
+      const { sql } = yield* openAccount
+      // PostgreSQL answers with a warning, and does nothing.
+      yield* sql`GRANT ALL ON balance_change, account TO banquo_app`
+      yield* assertRefused(sql, sql`UPDATE balance_change SET balance = 0`, "42501")
+    }),
+  )
+})
+
+const asAuditor = <A>(use: (sql: SqlClient.SqlClient) => Effect.Effect<A, SqlError.SqlError>) =>
+  Effect.gen(function* () {
+    const { superuserUrl } = yield* TestDatabase.TestDatabase
+    const sql = yield* TestDatabase.connect(superuserUrl)
+    return yield* sql.withTransaction(Effect.andThen(sql`SET LOCAL ROLE banquo_auditor`, use(sql)))
+  })
+
+// Refused by what the session began as, not by what it is now; and a database cannot be made in a transaction.
+const isOfTheSession = (statement: string) => /^SET |^CREATE DATABASE/.test(statement)
+
+layer(TestDatabase.layer, { excludeTestServices: true })("the role of the auditor", (it) => {
+  it.effect("may read the ledger", () =>
+    Effect.gen(function* () {
+      const { acctId } = yield* openAccount
+      const [accounts, changes, ledger, versions] = yield* asAuditor((sql) =>
+        Effect.all([
+          sql`SELECT * FROM account WHERE acct_id = ${acctId}::UUID`,
+          sql`SELECT * FROM balance_change WHERE acct_id = ${acctId}::UUID`,
+          sql`SELECT * FROM ledger`,
+          sql`SELECT * FROM schema_version`,
+        ]),
+      )
+      assert.deepStrictEqual([accounts.length, changes.length, ledger.length, versions.length], [1, 2, 1, 1])
+    }),
+  )
+
+  const more = [
+    "INSERT INTO account SELECT gen_random_uuid(), 'Eve', '', 'USD', now()",
+    "INSERT INTO balance_change DEFAULT VALUES",
+    "SELECT unique_rowid()",
+    "SELECT * FROM schema_lease",
+  ]
+  for (const statement of [...changing.filter((s) => !isOfTheSession(s)), ...more]) {
+    it.effect(`may not ${statement}`, () =>
+      Effect.gen(function* () {
+        const { sql } = yield* openAccount
+        yield* assertRefused(
+          sql,
+          asAuditor((auditor) => auditor.unsafe(statement).unprepared),
+          "42501",
+        )
+      }),
+    )
+  }
+})

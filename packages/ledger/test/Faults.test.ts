@@ -1,0 +1,528 @@
+/** What becomes of a write when the database, or the way to it, fails at a bad moment. */
+import { AccountId } from "@banquo/domain/AccountId"
+import { assert, describe, layer } from "@effect/vitest"
+import { Cause, Duration, Effect, Exit, Fiber, Latch, Layer, Redacted } from "effect"
+import { type AddressInfo, createServer } from "node:net"
+import { inspect } from "node:util"
+import { fetchAccountInfo, makeAccount } from "../src/Accounts.ts"
+import { insertBalanceChange, selectLastBalanceChange } from "../src/Chain.ts"
+import { DbConn, type DbConnOptions } from "../src/DbConn.ts"
+import * as GroupCommit from "../src/GroupCommit.ts"
+import { fetchAccountHistory } from "../src/History.ts"
+import type { Posted } from "../src/Posted.ts"
+import { fetchTransaction, postTransaction, storeBalanceChange } from "../src/Transactions.ts"
+import { FaultyProxy } from "./FaultyProxy.ts"
+import { hurried } from "./Hurry.ts"
+import { amount, countRows, key, money, open, USD, verifyLedger } from "./Ledger.ts"
+import * as TestDatabase from "./TestDatabase.ts"
+
+/** A database, a proxy in front of it, and a `DbConn` through the proxy. */
+const layerThrough = (options: Partial<DbConnOptions> = {}) =>
+  Layer.unwrap(Effect.map(FaultyProxy, ({ url }) => DbConn.layerUrl({ connectionsMax: 4, ...options, url }))).pipe(
+    Layer.provideMerge(Layer.unwrap(Effect.map(TestDatabase.TestDatabase, ({ appUrl }) => FaultyProxy.layer(appUrl)))),
+    Layer.provideMerge(TestDatabase.layerMigrated),
+  )
+
+/** Runs a program past the proxy. */
+const beside = <A, E, R>(program: Effect.Effect<A, E, R | DbConn>) =>
+  Effect.flatMap(TestDatabase.TestDatabase, ({ appUrl }) =>
+    Effect.provide(program, DbConn.layerUrl({ url: appUrl, connectionsMax: 2 })),
+  )
+
+const insertChange = "INSERT INTO balance_change"
+const tagOf = (error: { readonly _tag: string }) => error._tag
+
+/** Asserts that an answer is stored as it was given, and that nothing else was written after the account's first row. */
+const assertStoredOnce = (acctId: AccountId, { changes, isReplayed, transactionId }: Posted) =>
+  Effect.gen(function* () {
+    assert.isFalse(isReplayed)
+    assert.deepStrictEqual((yield* fetchTransaction(transactionId)).changes, changes)
+    assert.strictEqual((yield* fetchAccountHistory(acctId)).length, 2)
+    yield* beside(verifyLedger)
+  })
+
+const secret = "a secret of the customer's"
+
+const pay = (acctId: AccountId, idempotencyKey = key()) =>
+  postTransaction({ changes: [{ acctId, amount: amount("-1") }], description: secret, idempotencyKey })
+
+/** How requests are written: each alone, or many together. */
+const writers = [
+  ["", Layer.empty],
+  [" by group commit", GroupCommit.layer()],
+] as const
+
+for (const [how, writer] of writers) {
+  layer(writer.pipe(Layer.provideMerge(layerThrough())), { excludeTestServices: true })(`a write${how}`, (it) => {
+    for (const times of [1, 2]) {
+      it.effect(`whose answer is lost ${times === 1 ? "once" : "and lost again"} is stored once, and succeeds`, () =>
+        Effect.gen(function* () {
+          const proxy = yield* FaultyProxy
+          const acctId = yield* open("10")
+          const fault = yield* proxy.loseReply(insertChange)
+          // The answer to the question whether it is stored is lost too.
+          if (times === 2) yield* proxy.loseReply("SELECT 1 AS one FROM balance_change")
+          const posted = yield* pay(acctId)
+          yield* fault.happened
+          yield* assertStoredOnce(acctId, posted)
+        }),
+      )
+
+      it.effect(`that is lost on its way ${times === 1 ? "once" : "and lost again"} is stored once, and succeeds`, () =>
+        Effect.gen(function* () {
+          const proxy = yield* FaultyProxy
+          const acctId = yield* open("10")
+          const fault = yield* proxy.loseStatement(insertChange, times)
+          const posted = yield* pay(acctId)
+          yield* fault.happened
+          yield* assertStoredOnce(acctId, posted)
+        }),
+      )
+    }
+
+    it.effect("is stored once when it is lost on its way, and then its answer is", () =>
+      Effect.gen(function* () {
+        const proxy = yield* FaultyProxy
+        const acctId = yield* open("10")
+        yield* proxy.loseStatement(insertChange)
+        const fault = yield* proxy.loseReply(insertChange)
+        const posted = yield* pay(acctId)
+        yield* fault.happened
+        yield* assertStoredOnce(acctId, posted)
+      }),
+    )
+
+    it.effect("without a key is stored once, too", () =>
+      Effect.gen(function* () {
+        const proxy = yield* FaultyProxy
+        const acctId = yield* open("10")
+        yield* proxy.loseReply(insertChange)
+        yield* proxy.loseReply("SELECT 1 AS one FROM balance_change")
+        const change = yield* storeBalanceChange(acctId, amount("-1"))
+        assert.deepStrictEqual((yield* fetchAccountHistory(acctId))[0], change)
+        assert.strictEqual(change.acctSeq, 1)
+      }),
+    )
+
+    it.effect("of many legs is stored whole", () =>
+      Effect.gen(function* () {
+        const proxy = yield* FaultyProxy
+        const accounts = yield* Effect.all(Array.from({ length: 5 }, () => open("10")))
+        yield* proxy.loseReply(insertChange)
+        const posted = yield* postTransaction({
+          changes: accounts.map((acctId, i) => ({ acctId, amount: amount(i === 0 ? "-4" : "1") })),
+        })
+        assert.deepStrictEqual((yield* fetchTransaction(posted.transactionId)).changes, posted.changes)
+        yield* verifyLedger
+      }),
+    )
+
+    for (const ending of ["rolls back", "commits"] as const) {
+      it.effect(`that the server goes on with alone is stored once, when what it waits for ${ending}`, () =>
+        Effect.gen(function* () {
+          const proxy = yield* FaultyProxy
+          const { ownerUrl } = yield* TestDatabase.TestDatabase
+          const watcher = yield* TestDatabase.connect(ownerUrl)
+          const acctId = yield* open("10")
+          const isFirst = yield* Latch.make(false)
+          const mayEnd = yield* Latch.make(false)
+          const first = yield* Effect.forkChild(
+            beside(
+              Effect.flatMap(DbConn, ({ transaction }) =>
+                transaction(
+                  Effect.gen(function* () {
+                    yield* storeBalanceChange(acctId, amount("-2"))
+                    yield* isFirst.open
+                    yield* mayEnd.await
+                    if (ending === "rolls back") return yield* Effect.fail("rolled back" as const)
+                    return undefined
+                  }),
+                ),
+              ),
+            ).pipe(Effect.exit),
+          )
+          yield* isFirst.await
+          const fault = yield* proxy.abandon(insertChange)
+          const writer = yield* Effect.forkChild(pay(acctId))
+          yield* fault.happened
+          // The abandoned statement and the one that was sent after it.
+          yield* TestDatabase.untilWaiting(watcher, 2)
+          yield* mayEnd.open
+          yield* Fiber.join(first)
+          const posted = yield* Fiber.join(writer)
+          assert.strictEqual(posted.changes[0]!.acctSeq, ending === "commits" ? 2 : 1)
+          assert.strictEqual((yield* fetchAccountHistory(acctId)).length, ending === "commits" ? 3 : 2)
+          yield* verifyLedger
+        }),
+      )
+    }
+
+    for (const state of ["40001", "40P01", "55P03", "40003", "08006", "57014", "57P01", "57P02"]) {
+      it.effect(`that ends with ${state} is tried again, and stored once`, () =>
+        Effect.gen(function* () {
+          const proxy = yield* FaultyProxy
+          const acctId = yield* open("10")
+          const fault = yield* proxy.refuse(insertChange, state, 2)
+          const posted = yield* pay(acctId)
+          yield* fault.happened
+          yield* assertStoredOnce(acctId, posted)
+        }),
+      )
+    }
+
+    for (const state of ["53300", "25006"]) {
+      it.effect(`that ends with ${state} is not applied, and says so`, () =>
+        Effect.gen(function* () {
+          const proxy = yield* FaultyProxy
+          const acctId = yield* open("10")
+          yield* proxy.refuse(insertChange, state)
+          const before = yield* countRows
+          assert.strictEqual(tagOf(yield* Effect.flip(pay(acctId))), "DatabaseUnavailable")
+          assert.deepStrictEqual(yield* countRows, before)
+          yield* pay(acctId)
+        }),
+      )
+    }
+
+    it.effect("that ends with a bug of the ledger's dies, once", () =>
+      Effect.gen(function* () {
+        const proxy = yield* FaultyProxy
+        const acctId = yield* open("10")
+        const fault = yield* proxy.refuse(insertChange, "42703")
+        const exit = yield* Effect.exit(pay(acctId))
+        assert.isTrue(Exit.hasDies(exit))
+        assert.strictEqual(yield* fault.count, 1)
+      }),
+    )
+
+    it.effect("that opens an account does it once, whatever answer is lost", () =>
+      Effect.gen(function* () {
+        const proxy = yield* FaultyProxy
+        const texts = ["COMMIT", insertChange, "INSERT INTO account"]
+        for (const lose of [proxy.loseReply, proxy.loseStatement]) {
+          for (const text of texts) {
+            for (const chosen of [undefined, AccountId.make(crypto.randomUUID())]) {
+              const before = yield* countRows
+              const fault = yield* lose(text)
+              const { account, posted } = yield* makeAccount({
+                customerName: "Ann",
+                currency: USD,
+                initialBalance: amount("10"),
+                acctId: chosen,
+              })
+              yield* fault.happened
+              assert.isFalse(posted.isReplayed)
+              assert.deepStrictEqual(yield* countRows, {
+                accounts: before.accounts + 1n,
+                changes: before.changes + 1n,
+              })
+              assert.strictEqual((yield* fetchAccountInfo(account.acctId)).state.bchgId, posted.transactionId)
+            }
+          }
+        }
+        yield* verifyLedger
+      }),
+    )
+  })
+}
+
+layer(layerThrough(), { excludeTestServices: true })("through a proxy", (it) => {
+  describe("a transaction of the caller's", () => {
+    it.effect("whose COMMIT is lost, or its answer, has an unknown outcome", () =>
+      Effect.gen(function* () {
+        const proxy = yield* FaultyProxy
+        const { transaction } = yield* DbConn
+        const acctId = yield* open("10")
+        yield* proxy.loseReply("COMMIT")
+        let runs = 0
+        const program = Effect.suspend(() => {
+          runs += 1
+          return storeBalanceChange(acctId, amount("-1"))
+        })
+        assert.strictEqual(tagOf(yield* Effect.flip(transaction(program))), "OutcomeUnknown")
+        assert.strictEqual((yield* fetchAccountInfo(acctId)).state.balance, money("9"))
+        yield* proxy.loseStatement("COMMIT")
+        assert.strictEqual(tagOf(yield* Effect.flip(transaction(program))), "OutcomeUnknown")
+        assert.strictEqual((yield* fetchAccountInfo(acctId)).state.balance, money("9"))
+        assert.strictEqual(runs, 2)
+      }),
+    )
+
+    it.effect("that loses its connection before COMMIT is not applied", () =>
+      Effect.gen(function* () {
+        const proxy = yield* FaultyProxy
+        const { sql, transaction } = yield* DbConn
+        const acctId = yield* open("10")
+        const program = Effect.gen(function* () {
+          yield* storeBalanceChange(acctId, amount("-1"))
+          yield* sql`SELECT 'mine' AS mine`
+        })
+        for (const text of [insertChange, "LATERAL (", "RELEASE SAVEPOINT"]) {
+          for (const lose of [proxy.loseReply, proxy.loseStatement]) {
+            const fault = yield* lose(text)
+            assert.strictEqual(tagOf(yield* Effect.flip(transaction(program))), "DatabaseUnavailable", text)
+            yield* fault.happened
+          }
+        }
+        yield* proxy.loseReply("'mine'")
+        // A statement of the caller's own fails as it would anywhere.
+        assert.strictEqual(tagOf(yield* Effect.flip(transaction(program))), "SqlError")
+        yield* proxy.loseStatement("BEGIN", 2)
+        assert.strictEqual(tagOf(yield* Effect.flip(transaction(program))), "DatabaseUnavailable")
+        assert.strictEqual((yield* beside(fetchAccountInfo(acctId))).state.acctSeq, 0)
+      }),
+    )
+  })
+
+  describe("a transaction that fails", () => {
+    it.effect("fails with its own error, also when its connection is gone by then", () =>
+      Effect.gen(function* () {
+        const proxy = yield* FaultyProxy
+        const { transaction } = yield* DbConn
+        const acctId = yield* open("10")
+        const failing = Effect.andThen(storeBalanceChange(acctId, amount("-1")), Effect.fail({ _tag: "Mine" } as const))
+        for (const program of [failing, transaction(failing)]) {
+          for (const lose of [proxy.loseReply, proxy.loseStatement]) {
+            const fault = yield* lose("ROLLBACK")
+            assert.strictEqual(tagOf(yield* Effect.flip(transaction(program))), "Mine")
+            yield* fault.happened
+          }
+        }
+        assert.strictEqual((yield* beside(fetchAccountInfo(acctId))).state.acctSeq, 0)
+      }),
+    )
+  })
+
+  describe("a database that goes away", () => {
+    it.effect("is unavailable, and comes back by itself", () =>
+      Effect.gen(function* () {
+        const proxy = yield* FaultyProxy
+        const { transaction } = yield* DbConn
+        const acctId = yield* open("10")
+        // Several connections, each of which is dead afterwards.
+        yield* Effect.all(
+          Array.from({ length: 8 }, () => fetchAccountInfo(acctId)),
+          { concurrency: "unbounded" },
+        )
+        for (let round = 0; round < 3; round++) {
+          yield* proxy.goAway
+          const errors = yield* Effect.all(
+            [
+              Effect.flip(fetchAccountInfo(acctId)),
+              Effect.flip(storeBalanceChange(acctId, amount("-1"))),
+              Effect.flip(transaction(storeBalanceChange(acctId, amount("-1")))),
+              Effect.flip(makeAccount({ customerName: "Ann", currency: USD })),
+            ],
+            { concurrency: "unbounded" },
+          )
+          assert.deepStrictEqual(new Set(errors.map(tagOf)), new Set(["DatabaseUnavailable"]))
+          yield* proxy.comeBack
+          const change = yield* storeBalanceChange(acctId, amount("-1"))
+          assert.strictEqual(change.acctSeq, 2 * round + 1)
+          assert.strictEqual((yield* transaction(storeBalanceChange(acctId, amount("-1")))).acctSeq, 2 * round + 2)
+        }
+        yield* verifyLedger
+      }),
+    )
+
+    it.effect("and comes back between two requests is not noticed", () =>
+      Effect.gen(function* () {
+        const proxy = yield* FaultyProxy
+        const acctId = yield* open("10")
+        for (let i = 1; i <= 3; i++) {
+          yield* proxy.dropConnections
+          assert.strictEqual((yield* storeBalanceChange(acctId, amount("-1"))).acctSeq, i)
+          yield* proxy.dropConnections
+          assert.strictEqual((yield* fetchAccountInfo(acctId)).state.acctSeq, i)
+        }
+      }),
+    )
+
+    it.effect("right after a write leaves its outcome unknown, and a key tells it later", () =>
+      Effect.gen(function* () {
+        const proxy = yield* FaultyProxy
+        const acctId = yield* open("10")
+        const pay = postTransaction({
+          changes: [{ acctId, amount: amount("-1") }],
+          description: secret,
+          idempotencyKey: key(),
+        })
+        const fault = yield* proxy.goAwayAfter(insertChange)
+        assert.strictEqual(tagOf(yield* Effect.flip(pay).pipe(hurried)), "OutcomeUnknown")
+        yield* fault.happened
+        yield* proxy.comeBack
+        assert.isTrue((yield* pay).isReplayed)
+        assert.strictEqual((yield* fetchAccountInfo(acctId)).state.balance, money("9"))
+      }),
+    )
+  })
+
+  describe("errors", () => {
+    it.effect("tell neither the statement nor the row", () =>
+      Effect.gen(function* () {
+        const proxy = yield* FaultyProxy
+        const { transaction } = yield* DbConn
+        const acctId = yield* open("10", { customerName: secret })
+        const { bchgId } = yield* selectLastBalanceChange(acctId)
+        const pay = postTransaction({ changes: [{ acctId, amount: amount("-1") }], description: secret })
+        const store = storeBalanceChange(acctId, amount("-1"), secret)
+        const exits: Array<Exit.Exit<unknown, unknown>> = []
+        // A row that the schema refuses: its DETAIL prints it.
+        exits.push(yield* Effect.exit(insertBalanceChange(acctId, bchgId, money("0"), money("10"), secret)))
+        // Text that cannot be stored.
+        exits.push(yield* Effect.exit(storeBalanceChange(acctId, amount("-1"), `${secret}\0`)))
+        for (const state of ["42703", "XX000", "23514", "53300"]) {
+          yield* proxy.refuse(insertChange, state)
+          exits.push(yield* Effect.exit(pay))
+          // A read is asked for twice, unless it is a bug.
+          yield* proxy.refuse("LATERAL (", state, state === "53300" ? 2 : 1)
+          exits.push(yield* Effect.exit(pay))
+          yield* proxy.refuse(insertChange, state)
+          exits.push(yield* Effect.exit(transaction(store)))
+        }
+        yield* proxy.loseReply("COMMIT")
+        exits.push(yield* Effect.exit(transaction(store)))
+        yield* proxy.goAway
+        exits.push(yield* Effect.exit(pay), yield* Effect.exit(transaction(store)))
+        yield* proxy.comeBack
+        for (const exit of exits) {
+          assert.isTrue(Exit.isFailure(exit))
+          if (!Exit.isFailure(exit)) continue
+          const shown = inspect(exit.cause, { depth: null, showHidden: true }) + Cause.pretty(exit.cause)
+          for (const text of [secret, "INSERT", "SELECT", "Failing row", "Key (", acctId])
+            assert.notInclude(shown, text)
+        }
+      }),
+    )
+  })
+})
+
+layer(TestDatabase.layerMigrated, { excludeTestServices: true })("a database that is not there", (it) => {
+  it.effect("keeps no DbConn from being made, and may come later", () =>
+    Effect.gen(function* () {
+      const closedPort = yield* Effect.callback<number>((resume) => {
+        const server = createServer().listen(0, "127.0.0.1", () => {
+          const { port } = server.address() as AddressInfo
+          server.close(() => resume(Effect.succeed(port)))
+        })
+      })
+      const url = Redacted.make(`postgres://banquo_app:pass-word@127.0.0.1:${closedPort}/banquo`)
+      const exit = yield* Effect.exit(
+        Effect.provide(fetchAccountInfo(AccountId.make(crypto.randomUUID())), DbConn.layerUrl({ url })),
+      )
+      assert.isTrue(Exit.isFailure(exit))
+      if (Exit.isFailure(exit)) {
+        assert.strictEqual(tagOf(Cause.squash(exit.cause) as { _tag: string }), "DatabaseUnavailable")
+        assert.notInclude(inspect(exit, { depth: null, showHidden: true }), "pass-word")
+      }
+    }),
+  )
+})
+
+layer(layerThrough({ statementTimeout: Duration.millis(300) }), { excludeTestServices: true })(
+  "a statement that takes too long",
+  (it) => {
+    it.effect("is ended by the server, sent again, and stored once", () =>
+      Effect.gen(function* () {
+        const proxy = yield* FaultyProxy
+        const acctId = yield* open("10")
+        const isFirst = yield* Latch.make(false)
+        const mayEnd = yield* Latch.make(false)
+        const first = yield* Effect.forkChild(
+          beside(
+            Effect.flatMap(DbConn, ({ transaction }) =>
+              transaction(
+                Effect.gen(function* () {
+                  yield* storeBalanceChange(acctId, amount("-2"))
+                  yield* isFirst.open
+                  yield* mayEnd.await
+                  return yield* Effect.fail("rolled back" as const)
+                }),
+              ),
+            ),
+          ).pipe(Effect.exit),
+        )
+        yield* isFirst.await
+        const sent = yield* proxy.watch(insertChange, 3)
+        const writer = yield* Effect.forkChild(
+          postTransaction({ changes: [{ acctId, amount: amount("-1") }], idempotencyKey: key() }),
+        )
+        // The first two were ended by the server while they waited.
+        yield* sent.happened
+        yield* mayEnd.open
+        yield* Fiber.join(first)
+        yield* assertStoredOnce(acctId, yield* Fiber.join(writer))
+      }),
+    )
+
+    it.effect("makes a read unavailable", () =>
+      Effect.gen(function* () {
+        const { superuserUrl } = yield* TestDatabase.TestDatabase
+        const locker = yield* TestDatabase.connect(superuserUrl)
+        const acctId = yield* open("10")
+        const error = yield* locker.withTransaction(
+          Effect.andThen(locker`LOCK TABLE balance_change`, Effect.flip(fetchAccountInfo(acctId))),
+        )
+        assert.strictEqual(tagOf(error), "DatabaseUnavailable")
+        yield* fetchAccountInfo(acctId)
+      }),
+    )
+  },
+)
+
+for (const [how, writer] of writers) {
+  layer(writer.pipe(Layer.provideMerge(TestDatabase.layer)), { excludeTestServices: true })(
+    `sessions that the server ends under load${how}`,
+    (it) => {
+      it.effect("lose no acknowledged change, and store none twice", () =>
+        Effect.gen(function* () {
+          const { superuserUrl } = yield* TestDatabase.TestDatabase
+          const killer = yield* TestDatabase.connect(superuserUrl)
+          const endSessions = killer<{ ended: bigint }>`SELECT count(pg_terminate_backend(pid)) AS ended
+        FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'banquo'`
+          const accounts = yield* Effect.all(Array.from({ length: 8 }, () => open("1000")))
+          let ended = 0n
+          let answered = 0
+          const exits = yield* Effect.forEach(
+            Array.from({ length: 240 }, (_, i) => i),
+            (i) =>
+              Effect.gen(function* () {
+                const exit = yield* Effect.exit(
+                  postTransaction({
+                    changes: [
+                      { acctId: accounts[i % 8]!, amount: amount("-1") },
+                      { acctId: accounts[(i + 3) % 8]!, amount: amount("1") },
+                    ],
+                    description: `transfer ${i}`,
+                  }),
+                )
+                answered += 1
+                if (answered % 30 === 0) ended += (yield* endSessions)[0]!.ended
+                return exit
+              }),
+            { concurrency: 12 },
+          )
+          assert.isAbove(Number(ended), 0)
+          const chains = yield* beside(verifyLedger)
+          const stored = Map.groupBy([...chains.values()].flat(), ({ description }) => description)
+          let acknowledged = 0
+          for (const [i, exit] of exits.entries()) {
+            const rows = stored.get(`transfer ${i}`) ?? []
+            if (Exit.isSuccess(exit)) {
+              acknowledged += 1
+              assert.deepStrictEqual(
+                rows.map(({ bchgId, acctSeq, balance }) => [bchgId, acctSeq, balance]).sort(),
+                exit.value.changes.map(({ bchgId, acctSeq, balance }) => [bchgId, acctSeq, balance]).sort(),
+              )
+            } else {
+              const error = Cause.squash(exit.cause) as { readonly _tag: string }
+              assert.include(["DatabaseUnavailable", "OutcomeUnknown", "Contention"], error._tag)
+              if (error._tag !== "OutcomeUnknown") assert.strictEqual(rows.length, 0)
+            }
+          }
+          assert.isAbove(acknowledged, 120)
+        }),
+      )
+    },
+  )
+}

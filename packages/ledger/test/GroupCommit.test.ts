@@ -1,0 +1,268 @@
+import { AccountId } from "@banquo/domain/AccountId"
+import { IdempotencyKey } from "@banquo/domain/Idempotency"
+import { assert, layer } from "@effect/vitest"
+import { Cause, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { fetchAccountInfo } from "../src/Accounts.ts"
+import { DbConn } from "../src/DbConn.ts"
+import * as GroupCommit from "../src/GroupCommit.ts"
+import { fetchAccountHistory } from "../src/History.ts"
+import { postTransaction, postTransactionsTogether, storeBalanceChange } from "../src/Transactions.ts"
+import { CurrentWriter } from "../src/WritePath.ts"
+import { amount, open, setStatus } from "./Ledger.ts"
+import * as TestDatabase from "./TestDatabase.ts"
+
+/** `"stored"`, or what a write failed with. */
+const outcomeOf = (exit: Exit.Exit<unknown, { readonly _tag: string }>): string =>
+  Exit.isSuccess(exit) ? "stored" : (Cause.squash(exit.cause) as { readonly _tag: string })._tag
+
+const balanceOf = (acctId: AccountId) => Effect.map(fetchAccountInfo(acctId), ({ state }) => state.balance)
+
+/** The sequences of an account, oldest first. */
+const seqsOf = (acctId: AccountId) =>
+  Effect.map(fetchAccountHistory(acctId), (changes) => changes.map(({ acctSeq }) => acctSeq).toReversed())
+
+const times = <A>(count: number, make: (index: number) => A) => Array.from({ length: count }, (_, index) => make(index))
+
+const together = { concurrency: "unbounded" } as const
+
+/** Writes as another process would, with heads of its own. */
+const asAnotherProcess = <A, E, R>(program: Effect.Effect<A, E, R>) => Effect.provide(program, GroupCommit.layer())
+
+const Grouped = GroupCommit.layer().pipe(Layer.provideMerge(TestDatabase.layer))
+
+layer(Grouped, { excludeTestServices: true })("group commit", (it) => {
+  it.effect("acknowledges each of many changes to one account once, in a dense chain", () =>
+    Effect.gen(function* () {
+      const acctId = yield* open("0")
+      const changes = yield* Effect.all(
+        times(150, () => storeBalanceChange(acctId, amount("1"))),
+        together,
+      )
+      assert.deepStrictEqual(
+        changes.map(({ acctSeq }) => acctSeq).toSorted((a, b) => a - b),
+        times(150, (index) => index + 1),
+      )
+      assert.deepStrictEqual(
+        yield* seqsOf(acctId),
+        times(151, (index) => index),
+      )
+      assert.strictEqual(yield* balanceOf(acctId), 1_500_000n)
+    }),
+  )
+
+  it.effect("keeps the order in which requests for an account came", () =>
+    Effect.gen(function* () {
+      const acctId = yield* open("0")
+      const changes = yield* Effect.all(
+        times(100, (index) => storeBalanceChange(acctId, amount(`${index + 1}`))),
+        together,
+      )
+      assert.deepStrictEqual(
+        changes.map(({ acctSeq }) => acctSeq),
+        times(100, (index) => index + 1),
+      )
+    }),
+  )
+
+  it.effect("gives each request its own verdict", () =>
+    Effect.gen(function* () {
+      const [rich, poor] = yield* Effect.all([open("100"), open("1")])
+      const nobody = AccountId.make("00000000-0000-4000-8000-000000000000")
+      const exits = yield* Effect.all(
+        [
+          Effect.exit(storeBalanceChange(rich, amount("-10"))),
+          Effect.exit(storeBalanceChange(poor, amount("-10"))),
+          Effect.exit(storeBalanceChange(nobody, amount("-10"))),
+          Effect.exit(storeBalanceChange(poor, amount("-1"))),
+          Effect.exit(
+            postTransaction({
+              changes: [
+                { acctId: rich, amount: amount("-10") },
+                { acctId: poor, amount: amount("10") },
+              ],
+            }),
+          ),
+        ],
+        together,
+      )
+      assert.deepStrictEqual(exits.map(outcomeOf), [
+        "stored",
+        "InsufficientFunds",
+        "AccountNotFound",
+        "stored",
+        "stored",
+      ])
+      assert.strictEqual(yield* balanceOf(rich), 800_000n)
+      assert.strictEqual(yield* balanceOf(poor), 100_000n)
+    }),
+  )
+
+  it.effect("lets exactly as many debits through as there is money for", () =>
+    Effect.gen(function* () {
+      const acctId = yield* open("10")
+      const exits = yield* Effect.all(
+        times(30, () => Effect.exit(storeBalanceChange(acctId, amount("-1")))),
+        together,
+      )
+      assert.strictEqual(exits.filter(Exit.isSuccess).length, 10)
+      assert.strictEqual(yield* balanceOf(acctId), 0n)
+    }),
+  )
+
+  it.effect("stores a key once, though it comes many times at once", () =>
+    Effect.gen(function* () {
+      const acctId = yield* open("0")
+      const idempotencyKey = IdempotencyKey.make("once")
+      const posted = yield* Effect.all(
+        times(20, () => postTransaction({ changes: [{ acctId, amount: amount("1") }], idempotencyKey })),
+        together,
+      )
+      assert.strictEqual(new Set(posted.map(({ transactionId }) => transactionId)).size, 1)
+      assert.strictEqual(posted.filter(({ isReplayed }) => !isReplayed).length, 1)
+      assert.strictEqual(yield* balanceOf(acctId), 10_000n)
+      const reused = yield* Effect.flip(postTransaction({ changes: [{ acctId, amount: amount("2") }], idempotencyKey }))
+      assert.strictEqual(reused._tag, "IdempotencyKeyReused")
+    }),
+  )
+
+  it.effect("opens accounts beside other writes", () =>
+    Effect.gen(function* () {
+      const acctId = yield* open("0")
+      const [opened] = yield* Effect.all(
+        [
+          Effect.all(
+            times(20, () => open("5")),
+            together,
+          ),
+          storeBalanceChange(acctId, amount("1")),
+        ],
+        together,
+      )
+      assert.strictEqual(new Set(opened).size, 20)
+      for (const id of opened) assert.strictEqual(yield* balanceOf(id), 50_000n)
+    }),
+  )
+
+  it.effect("is not misled by a head that it remembers: others may write, and freeze", () =>
+    Effect.gen(function* () {
+      const acctId = yield* open("10")
+      yield* storeBalanceChange(acctId, amount("1"))
+      const theirs = yield* asAnotherProcess(storeBalanceChange(acctId, amount("-11")))
+      // Remembered: 11.00 at sequence 1. True: 0.00 at sequence 2.
+      const refused = yield* Effect.flip(storeBalanceChange(acctId, amount("-1")))
+      assert.strictEqual(refused._tag, "InsufficientFunds")
+      const ours = yield* storeBalanceChange(acctId, amount("3"))
+      assert.strictEqual(ours.prevBchgId, theirs.bchgId)
+      assert.strictEqual(ours.balance, 30_000n)
+      yield* setStatus(acctId, "frozen")
+      const frozen = yield* Effect.flip(storeBalanceChange(acctId, amount("1")))
+      assert.strictEqual(frozen._tag, "AccountFrozen")
+      assert.strictEqual(yield* balanceOf(acctId), 30_000n)
+    }),
+  )
+
+  it.effect("shares accounts with other processes: every change once, and nobody starves", () =>
+    Effect.gen(function* () {
+      const accounts = yield* Effect.all(times(5, () => open("0")))
+      const hot = accounts[0]!
+      const writeMany = Effect.all(
+        times(60, (index) => storeBalanceChange(index % 2 === 0 ? hot : accounts[index % 5]!, amount("1"))),
+        together,
+      )
+      yield* Effect.all([writeMany, asAnotherProcess(writeMany), asAnotherProcess(writeMany)], together)
+      const balances = yield* Effect.forEach(accounts, balanceOf)
+      assert.strictEqual(
+        balances.reduce((sum, balance) => sum + balance, 0n),
+        1_800_000n,
+      )
+      for (const account of accounts) {
+        const seqs = yield* seqsOf(account)
+        assert.deepStrictEqual(
+          seqs,
+          times(seqs.length, (index) => index),
+        )
+      }
+    }),
+  )
+
+  it.effect("makes transactions together, or none of them", () =>
+    Effect.gen(function* () {
+      const acctId = yield* open("10")
+      const pay = (text: string, key: string) => ({
+        changes: [{ acctId, amount: amount(text) }],
+        idempotencyKey: IdempotencyKey.make(key),
+      })
+      const refused = yield* Effect.flip(postTransactionsTogether([pay("-6", "t1"), pay("-6", "t2"), pay("1", "t3")]))
+      assert.strictEqual(refused._tag, "RequestRefused")
+      assert.deepStrictEqual(refused._tag === "RequestRefused" ? [refused.index, refused.refusal._tag] : [], [
+        1,
+        "InsufficientFunds",
+      ])
+      assert.strictEqual(yield* balanceOf(acctId), 100_000n)
+      const batch = [pay("-6", "t1"), pay("2", "t2"), pay("-6", "t3")]
+      const posted = yield* postTransactionsTogether(batch)
+      assert.deepStrictEqual(
+        posted.map(({ changes }) => changes[0]!.acctSeq),
+        [1, 2, 3],
+      )
+      const again = yield* postTransactionsTogether(batch)
+      assert.isTrue(again.every(({ isReplayed }) => isReplayed))
+      assert.deepStrictEqual(
+        again.map(({ transactionId }) => transactionId),
+        posted.map(({ transactionId }) => transactionId),
+      )
+      const mixed = yield* Effect.flip(postTransactionsTogether([pay("1", "t4"), pay("2", "t2")]))
+      assert.deepStrictEqual(mixed._tag === "RequestRefused" ? [mixed.index, mixed.refusal._tag] : [], [
+        1,
+        "IdempotencyKeyReused",
+      ])
+      assert.strictEqual(yield* balanceOf(acctId), 0n)
+    }),
+  )
+})
+
+layer(TestDatabase.layer, { excludeTestServices: true })("the queue", (it) => {
+  it.effect("refuses at once what it has no room for, and answers the rest", () =>
+    Effect.gen(function* () {
+      const acctId = yield* open("0")
+      const exits = yield* Effect.all(
+        times(50, () => Effect.exit(storeBalanceChange(acctId, amount("1")))),
+        together,
+      ).pipe(Effect.provide(GroupCommit.layer({ queueMax: 10, writersMax: 1 })))
+      const overloaded = exits.filter((exit) => outcomeOf(exit) === "Overloaded")
+      assert.isAbove(overloaded.length, 0)
+      const stored = exits.filter(Exit.isSuccess).length
+      assert.strictEqual(stored + overloaded.length, 50)
+      assert.strictEqual(yield* balanceOf(acctId), BigInt(stored) * 10_000n)
+    }),
+  )
+
+  it.effect("answers all that it accepted before it ends", () =>
+    Effect.gen(function* () {
+      const acctId = yield* open("0")
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(GroupCommit.layer({ writersMax: 1 }), scope)
+      const writers = yield* Effect.forEach(times(100, String), () =>
+        Effect.forkChild(Effect.provideContext(storeBalanceChange(acctId, amount("1")), context), {
+          startImmediately: true,
+        }),
+      )
+      yield* Scope.close(scope, Exit.void)
+      const changes = yield* Effect.forEach(writers, Fiber.join)
+      assert.strictEqual(changes.length, 100)
+      assert.strictEqual(yield* balanceOf(acctId), 1_000_000n)
+    }),
+  )
+
+  it.effect("is left out inside a transaction of the caller's", () =>
+    Effect.gen(function* () {
+      const { transaction } = yield* DbConn
+      const acctId = yield* open("0")
+      const undone = transaction(Effect.andThen(storeBalanceChange(acctId, amount("1")), Effect.fail("undone")))
+      const error = yield* Effect.flip(Effect.provide(undone, GroupCommit.layer()))
+      assert.strictEqual(error, "undone")
+      assert.strictEqual(yield* balanceOf(acctId), 0n)
+      assert.isFunction(yield* CurrentWriter)
+    }),
+  )
+})

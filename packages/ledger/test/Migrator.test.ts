@@ -1,0 +1,297 @@
+import { assert, layer } from "@effect/vitest"
+import { Duration, Effect, Exit, Fiber, Redacted, type Scope } from "effect"
+import type { SqlClient } from "effect/sql"
+import { TestClock } from "effect/testing"
+import { spawn } from "node:child_process"
+import { join } from "node:path"
+import { fetchAccountInfo } from "../src/Accounts.ts"
+import { DbConn } from "../src/DbConn.ts"
+import {
+  leaseDuration,
+  migrate,
+  migrations,
+  requireSchema,
+  schemaVersion,
+  selectSchemaVersion,
+} from "../src/Migrator.ts"
+import { make as makeProxy } from "./FaultyProxy.ts"
+import { open } from "./Ledger.ts"
+import * as TestDatabase from "./TestDatabase.ts"
+
+/** All that a schema is made of, in an order of its own. */
+const describeSchema = (sql: SqlClient.SqlClient) =>
+  Effect.all({
+    columns: sql`SELECT table_name, column_name, ordinal_position, data_type, udt_name, numeric_precision, numeric_scale,
+        is_nullable, column_default, is_generated, generation_expression
+      FROM information_schema.columns WHERE table_schema = 'public' ORDER BY table_name, ordinal_position`,
+    constraints: sql`SELECT conrelid::REGCLASS::TEXT AS relation, conname, pg_get_constraintdef(oid) AS definition, convalidated
+      FROM pg_constraint WHERE connamespace = 'public'::REGNAMESPACE ORDER BY relation, conname`,
+    indexes: sql`SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY indexname`,
+    types: sql`SELECT t.typname, string_agg(e.enumlabel, ' ' ORDER BY e.enumsortorder) AS labels
+      FROM pg_type t JOIN pg_enum e ON e.enumtypid = t.oid GROUP BY t.typname ORDER BY t.typname`,
+    functions: sql`SELECT proname, pg_get_functiondef(oid) AS definition FROM pg_proc
+      WHERE pronamespace = 'public'::REGNAMESPACE ORDER BY proname`,
+    relations: sql`SELECT relname, relkind::TEXT AS kind, relowner::REGROLE::TEXT AS owner FROM pg_class
+      WHERE relnamespace = 'public'::REGNAMESPACE ORDER BY relname`,
+    grants: sql`SELECT relname, a.grantee::REGROLE::TEXT AS grantee, string_agg(a.privilege_type, ' ' ORDER BY a.privilege_type) AS privileges
+      FROM pg_class, aclexplode(relacl) a WHERE relnamespace = 'public'::REGNAMESPACE
+      GROUP BY relname, a.grantee ORDER BY relname, grantee`,
+    versions: sql`SELECT version FROM schema_version ORDER BY version`,
+    ledgers: sql`SELECT id FROM ledger`,
+    owners: sql`SELECT owner FROM schema_lease`,
+  }).pipe(Effect.orDie)
+
+/** The schema that all the other tests run on. Looked at once. */
+const templateSchema = Effect.runSync(
+  Effect.gen(function* () {
+    const { superuserUrl } = yield* TestDatabase.TestDatabase
+    return yield* describeSchema(yield* TestDatabase.connect(superuserUrl))
+  }).pipe(Effect.scoped, Effect.provide(TestDatabase.layerMigrated, { local: true }), Effect.cached),
+)
+
+/** Runs a program on a database of its own with nothing in it. */
+const onEmpty = <A, E>(program: Effect.Effect<A, E, TestDatabase.TestDatabase | Scope.Scope>) =>
+  Effect.scoped(program).pipe(Effect.provide(TestDatabase.layerEmpty, { local: true }))
+
+const asOwner = Effect.map(TestDatabase.TestDatabase, ({ ownerUrl }) => connectTo(ownerUrl))
+const connectTo = (url: Redacted.Redacted<string>) => DbConn.layerUrl({ url, connectionsMax: 4 })
+
+/** Asserts that the database has the same schema as the others, and that accounts can be opened in it. */
+const assertComplete = Effect.gen(function* () {
+  const { appUrl, superuserUrl } = yield* TestDatabase.TestDatabase
+  const sql = yield* TestDatabase.connect(superuserUrl)
+  assert.deepStrictEqual(yield* describeSchema(sql), yield* templateSchema)
+  const { state } = yield* Effect.flatMap(open("10"), fetchAccountInfo).pipe(Effect.provide(connectTo(appUrl)))
+  assert.strictEqual(state.acctSeq, 0)
+})
+
+const applied = migrations.map(({ version }) => version)
+
+/** The lease is renewed three times in its duration. */
+const renewalInterval = Duration.divideUnsafe(leaseDuration, 3)
+
+/** A database as far as the migrator itself is concerned, with nothing migrated: the lease can be set. */
+const withoutVersion = Effect.gen(function* () {
+  const { ownerUrl } = yield* TestDatabase.TestDatabase
+  const sql = yield* TestDatabase.connect(ownerUrl)
+  yield* sql`DELETE FROM schema_version`
+  return sql
+})
+
+const setLease = (sql: SqlClient.SqlClient, owner: string, expiry: string) =>
+  sql`UPDATE schema_lease SET owner = ${owner}, expires_at = now() + ${expiry}::INTERVAL`
+
+layer(TestDatabase.layerEmpty, { excludeTestServices: true })("an empty database", (it) => {
+  it.effect("has no version, is refused, and is brought to the newest one", () =>
+    Effect.gen(function* () {
+      yield* Effect.gen(function* () {
+        assert.strictEqual(yield* selectSchemaVersion, 0)
+        const error = yield* Effect.flip(requireSchema)
+        assert.deepInclude(error, { _tag: "SchemaOutdated", version: 0, needed: schemaVersion })
+        assert.deepStrictEqual(yield* migrate("first"), applied)
+        assert.strictEqual(yield* requireSchema, schemaVersion)
+      }).pipe(Effect.provide(yield* asOwner))
+      yield* assertComplete
+    }),
+  )
+
+  it.effect("is left alone by a second migration, and by one of an older build", () =>
+    Effect.gen(function* () {
+      const { superuserUrl } = yield* TestDatabase.TestDatabase
+      const sql = yield* TestDatabase.connect(superuserUrl)
+      yield* Effect.gen(function* () {
+        yield* migrate("first")
+        const before = yield* describeSchema(sql)
+        const ledger = yield* sql`SELECT ledger_id FROM ledger`
+        assert.deepStrictEqual(yield* migrate("second"), [])
+        assert.deepStrictEqual(yield* describeSchema(sql), before)
+        assert.deepStrictEqual(yield* sql`SELECT ledger_id FROM ledger`, ledger)
+        yield* sql`INSERT INTO schema_version (version) VALUES (99)`
+        assert.deepStrictEqual(yield* migrate("older"), [])
+        assert.strictEqual(yield* requireSchema, 99)
+        yield* sql`DELETE FROM schema_version WHERE version = 99`
+      }).pipe(Effect.provide(yield* asOwner))
+    }),
+  )
+
+  it.effect("shows its version to the role of the service, which may not migrate it", () =>
+    Effect.gen(function* () {
+      const { appUrl } = yield* TestDatabase.TestDatabase
+      yield* migrate("owner").pipe(Effect.provide(yield* asOwner))
+      yield* Effect.gen(function* () {
+        assert.strictEqual(yield* requireSchema, schemaVersion)
+        const exit = yield* Effect.exit(migrate("service"))
+        assert.isTrue(Exit.hasDies(exit))
+        assert.include(String(exit), "42501")
+      }).pipe(Effect.provide(connectTo(appUrl)))
+    }),
+  )
+})
+
+layer(TestDatabase.layerEmpty, { excludeTestServices: true })("several migrators", (it) => {
+  it.effect("at once apply each version once, and all succeed", () =>
+    Effect.gen(function* () {
+      const { ownerUrl } = yield* TestDatabase.TestDatabase
+      const results = yield* Effect.forEach(
+        ["a", "b", "c", "d", "e"],
+        (owner) => migrate(owner).pipe(Effect.provide(DbConn.layerUrl({ url: ownerUrl, connectionsMax: 3 }))),
+        { concurrency: "unbounded" },
+      )
+      assert.deepStrictEqual(results.flat(), applied)
+      yield* assertComplete
+    }),
+  )
+})
+
+layer(TestDatabase.layerMigrated, { excludeTestServices: true })("a migration that ended midway", (it) => {
+  // Roles belong to the server and are there already.
+  const sent = migrations.flatMap(({ steps }) => steps).filter(({ unless }) => unless === undefined)
+
+  it.effect("is completed by the next one, whichever of its steps was the last", () =>
+    Effect.gen(function* () {
+      assert.isAbove(sent.length, 15)
+      const { ownerUrl, superuserUrl } = yield* TestDatabase.TestDatabase
+      const sql = yield* TestDatabase.connect(superuserUrl)
+      for (const { ddl } of sent) {
+        // Cheaper than a new database.
+        yield* sql`DROP SCHEMA public CASCADE`
+        yield* sql`CREATE SCHEMA public AUTHORIZATION pg_database_owner`
+        yield* sql`GRANT USAGE ON SCHEMA public TO PUBLIC`
+        yield* Effect.gen(function* () {
+          const proxy = yield* makeProxy(ownerUrl)
+          const fault = yield* proxy.loseReply(ddl)
+          const error = yield* Effect.flip(migrate("ended").pipe(Effect.provide(connectTo(proxy.url))))
+          yield* fault.happened
+          assert.strictEqual(error._tag, "DatabaseUnavailable")
+          assert.deepStrictEqual(yield* sql`SELECT version FROM schema_version`, [])
+          assert.deepStrictEqual(yield* migrate("next").pipe(Effect.provide(yield* asOwner)), applied)
+          assert.deepStrictEqual(yield* describeSchema(sql), yield* templateSchema)
+        }).pipe(Effect.scoped)
+      }
+    }),
+  )
+
+  it.effect("before its first step is begun by the next one", () =>
+    onEmpty(
+      Effect.gen(function* () {
+        const { ownerUrl } = yield* TestDatabase.TestDatabase
+        const proxy = yield* makeProxy(ownerUrl)
+        yield* proxy.loseStatement(sent[0]!.ddl)
+        yield* Effect.flip(migrate("ended").pipe(Effect.provide(connectTo(proxy.url))))
+        yield* migrate("next").pipe(Effect.provide(yield* asOwner))
+        yield* assertComplete
+      }),
+    ),
+  )
+
+  it.effect("because its process was killed is completed when its lease has expired", () =>
+    onEmpty(
+      Effect.gen(function* () {
+        const { ownerUrl } = yield* TestDatabase.TestDatabase
+        const proxy = yield* makeProxy(ownerUrl)
+        const hold = yield* proxy.hold("CREATE TABLE IF NOT EXISTS balance_change")
+        const child = spawn(process.execPath, [join(import.meta.dirname, "MigrateOnce.ts")], {
+          env: { ...process.env, DATABASE_URL: Redacted.value(proxy.url) },
+          stdio: "ignore",
+        })
+        const ended = yield* Effect.forkChild(
+          Effect.callback<string | null>((resume) => {
+            child.once("exit", (_, signal) => resume(Effect.succeed(signal)))
+          }),
+        )
+        yield* hold.arrived
+        child.kill("SIGKILL")
+        assert.strictEqual(yield* Fiber.join(ended), "SIGKILL")
+        yield* proxy.goAway
+
+        const sql = yield* TestDatabase.connect(ownerUrl)
+        const owner = sql<{ owner: string | null }>`SELECT owner FROM schema_lease`
+        assert.deepStrictEqual(yield* owner, [{ owner: "the process that is killed" }])
+        assert.deepStrictEqual(yield* sql`SELECT to_regclass('balance_change')::TEXT AS name`, [{ name: null }])
+        yield* sql`UPDATE schema_lease SET expires_at = now() - INTERVAL '1 second'`
+        assert.deepStrictEqual(yield* migrate("next").pipe(Effect.provide(yield* asOwner)), applied)
+        yield* assertComplete
+      }),
+    ),
+  )
+})
+
+layer(TestDatabase.layerMigrated, { excludeTestServices: true })("the lease", (it) => {
+  it.effect("of a dead migrator is taken over", () =>
+    Effect.gen(function* () {
+      const sql = yield* withoutVersion
+      yield* setLease(sql, "dead", "-1 second")
+      assert.deepStrictEqual(yield* migrate("next").pipe(Effect.provide(yield* asOwner)), applied)
+      assert.deepStrictEqual(yield* sql`SELECT owner FROM schema_lease`, [{ owner: null }])
+      yield* assertComplete
+    }),
+  )
+
+  it.effect("of this migrator, from before it was started anew, is its own", () =>
+    Effect.gen(function* () {
+      const sql = yield* withoutVersion
+      yield* setLease(sql, "same", "1 hour")
+      assert.deepStrictEqual(yield* migrate("same").pipe(Effect.provide(yield* asOwner)), applied)
+    }),
+  )
+
+  it.effect("of another makes a migrator wait until it is released", () =>
+    Effect.gen(function* () {
+      const { ownerUrl } = yield* TestDatabase.TestDatabase
+      const proxy = yield* makeProxy(ownerUrl)
+      const sql = yield* withoutVersion
+      yield* setLease(sql, "other", "1 hour")
+      const tried = yield* proxy.watch("UPDATE schema_lease SET owner", 3)
+      const fiber = yield* Effect.forkChild(migrate("waiting").pipe(Effect.provide(connectTo(proxy.url))))
+      yield* tried.happened
+      assert.isUndefined(fiber.pollUnsafe())
+      assert.deepStrictEqual(yield* sql`SELECT version FROM schema_version`, [])
+      yield* sql`UPDATE schema_lease SET owner = NULL`
+      assert.deepStrictEqual(yield* Fiber.join(fiber), applied)
+    }),
+  )
+
+  it.effect("is renewed while a step takes long, and its loss ends the migration", () =>
+    Effect.gen(function* () {
+      const { ownerUrl } = yield* TestDatabase.TestDatabase
+      const proxy = yield* makeProxy(ownerUrl)
+      const sql = yield* withoutVersion
+      const hold = yield* proxy.hold("CREATE TABLE IF NOT EXISTS balance_change")
+      const fiber = yield* Effect.forkChild(Effect.flip(migrate("slow").pipe(Effect.provide(connectTo(proxy.url)))))
+      yield* hold.arrived
+      yield* sql`UPDATE schema_lease SET expires_at = now()`
+      const renewal = sql<{
+        renewed: boolean
+      }>`SELECT expires_at > now() + INTERVAL '1 second' AS renewed FROM schema_lease`
+      yield* TestClock.adjust(renewalInterval)
+      yield* TestDatabase.until(Effect.map(renewal, ([row]) => row!.renewed)).pipe(TestClock.withLive)
+      yield* setLease(sql, "other", "1 hour")
+      const asked = yield* proxy.watch("UPDATE schema_lease SET expires_at")
+      yield* TestClock.adjust(renewalInterval)
+      yield* asked.happened
+      yield* hold.release
+      assert.strictEqual((yield* Fiber.join(fiber))._tag, "MigrationLeaseUnavailable")
+      assert.deepStrictEqual(yield* sql`SELECT version FROM schema_version`, [])
+      assert.deepStrictEqual(yield* sql`SELECT owner FROM schema_lease`, [{ owner: "other" }])
+    }).pipe(Effect.provide(TestClock.layer())),
+  )
+})
+
+layer(TestDatabase.layerEmpty, { excludeTestServices: true })("a database that is away", (it) => {
+  it.effect("cannot be migrated, and says so", () =>
+    Effect.gen(function* () {
+      const { ownerUrl } = yield* TestDatabase.TestDatabase
+      const proxy = yield* makeProxy(ownerUrl)
+      yield* proxy.goAway
+      const errors = yield* Effect.all([
+        Effect.flip(migrate("any")),
+        Effect.flip(selectSchemaVersion),
+        Effect.flip(requireSchema),
+      ]).pipe(Effect.provide(connectTo(proxy.url)))
+      assert.deepStrictEqual(
+        errors.map(({ _tag }) => _tag),
+        ["DatabaseUnavailable", "DatabaseUnavailable", "DatabaseUnavailable"],
+      )
+    }),
+  )
+})

@@ -1,0 +1,82 @@
+/** The one place where what the ledger says becomes what a caller of /v1 is told. */
+import * as Problem from "@banquo/api/Problem"
+import type { OpenAccountRefusal, PostTransactionRefusal } from "@banquo/domain/Decide"
+import type { IdempotencyKeyReused, TransactionNotFound } from "@banquo/domain/Refusal"
+import type { Contention, DatabaseUnavailable, OutcomeUnknown, Overloaded } from "@banquo/ledger/DatabaseError"
+import type { SchemaOutdated } from "@banquo/ledger/Migrator"
+import { Effect } from "effect"
+import { RequestId } from "./RequestId.ts"
+
+type LedgerError =
+  | OpenAccountRefusal
+  | PostTransactionRefusal
+  | IdempotencyKeyReused
+  | TransactionNotFound
+  | Contention
+  | DatabaseUnavailable
+  | OutcomeUnknown
+  | Overloaded
+  | SchemaOutdated
+
+/** The problem of each error, by its tag. */
+const problems = {
+  AccountNotFound: (error, base) => new Problem.AccountNotFound({ ...base, account_id: error.accountId }),
+  TransactionNotFound: (error, base) =>
+    new Problem.TransactionNotFound({ ...base, transaction_id: error.transactionId }),
+  VersionConflict: (error, base) =>
+    new Problem.VersionConflict({
+      ...base,
+      account_id: error.accountId,
+      expected_seq: error.expectedSeq,
+      current_seq: error.currentSeq,
+    }),
+  InsufficientFunds: (error, base) =>
+    new Problem.InsufficientFunds({
+      ...base,
+      account_id: error.accountId,
+      available: error.available,
+      currency: error.currency,
+    }),
+  AccountFrozen: (error, base) =>
+    new Problem.AccountFrozen({ ...base, account_id: error.accountId, account_status: error.status }),
+  AccountClosed: (error, base) => new Problem.AccountClosed({ ...base, account_id: error.accountId }),
+  Unbalanced: (error, base) => new Problem.Unbalanced({ ...base, currency: error.currency, sum: error.sum }),
+  SameAccount: (error, base) => new Problem.SameAccount({ ...base, account_id: error.accountId }),
+  CurrencyMismatch: (error, base) =>
+    new Problem.CurrencyMismatch({ ...base, account_id: error.accountId, currency: error.currency }),
+  ScaleExceeded: (error, base) =>
+    new Problem.ScaleExceeded({ ...base, amount: error.amount, currency: error.currency }),
+  AmountOutOfRange: (error, base) => new Problem.AmountOutOfRange({ ...base, account_id: error.accountId }),
+  AccountAlreadyExists: (_, base) => new Problem.IdempotencyKeyReused(base),
+  IdempotencyKeyReused: (_, base) => new Problem.IdempotencyKeyReused(base),
+  Contention: (_, base) => new Problem.Contention(retryable(base)),
+  Overloaded: (_, base) => new Problem.Overloaded(retryable(base)),
+  DatabaseUnavailable: (_, base) => new Problem.DatabaseUnavailable(retryable(base)),
+  OutcomeUnknown: (_, base) =>
+    new Problem.DatabaseUnavailable({
+      ...retryable(base),
+      detail: `${base.detail}; with an Idempotency-Key it is safe to send the request again`,
+    }),
+  SchemaOutdated: (_, base) => new Problem.DatabaseUnavailable(retryable(base)),
+} satisfies { [Tag in LedgerError["_tag"]]: (error: Extract<LedgerError, { _tag: Tag }>, base: Base) => unknown }
+
+interface Base {
+  readonly detail: string
+  readonly retryable: boolean
+  readonly request_id: string
+}
+
+const retryable = (base: Base): Base => ({ ...base, retryable: true })
+
+type ProblemOf<E extends LedgerError> = ReturnType<(typeof problems)[E["_tag"]]>
+
+/** Fails with the problem of each error that the ledger fails with. */
+export const orProblem = <A, E extends LedgerError, R>(
+  program: Effect.Effect<A, E, R>,
+): Effect.Effect<A, ProblemOf<E>, R> =>
+  Effect.catch(program, (error) =>
+    Effect.flatMap(RequestId, (request_id) => {
+      const toProblem = problems[error._tag] as unknown as (error: E, base: Base) => ProblemOf<E>
+      return Effect.fail(toProblem(error, { detail: error.message, retryable: false, request_id }))
+    }),
+  )

@@ -1,0 +1,793 @@
+/** What is not accepted: the exact answer to each, and that nothing was written. */
+import { Api, bodyBytesMax } from "@banquo/api/Api"
+import { assert, layer } from "@effect/vitest"
+import { Context, Effect, Layer } from "effect"
+import { HttpApi } from "effect/http-api"
+import * as TestServer from "./TestServer.ts"
+import { assertProblem, change, get, open, post, request, rowCounts, setStatus, streamOf } from "./TestServer.ts"
+
+const accounts = "/v1/accounts"
+const transactions = "/v1/transactions"
+
+/** Accounts that all cases share. None of the cases may change them. */
+class Accounts extends Context.Service<Accounts, { readonly [name in "euro" | "other" | "yen" | "full"]: string }>()(
+  "@banquo/server/test/Accounts",
+) {
+  static readonly layer = Layer.effect(
+    Accounts,
+    Effect.gen(function* () {
+      const [euro, other, yen, full] = [
+        yield* open({ initial_balance: "100" }),
+        yield* open({ initial_balance: "100" }),
+        yield* open({ currency: "JPY", initial_balance: "100" }),
+        yield* open({ currency: "CLF", initial_balance: "99999999999999.9999" }),
+      ]
+      return {
+        euro: euro.account_id,
+        other: other.account_id,
+        yen: yen.account_id,
+        full: full.account_id,
+      }
+    }),
+  )
+}
+
+const noOne = "00000000-0000-4000-8000-00000000dead"
+
+interface Refused {
+  readonly name: string
+  /** Default: POST. */
+  readonly method?: string
+  readonly path: string
+  readonly headers?: Record<string, string>
+  readonly body?: (ids: Accounts["Service"]) => unknown
+  /** Default: 400. */
+  readonly status?: number
+  /** Default: invalid_request. */
+  readonly code?: string
+  /** Where a fault is said to be, as in `body/changes/0/amount`. */
+  readonly at?: string
+}
+
+// ---- texts: NUL and lone surrogates, as JSON writes them
+
+const unstorable = [
+  ["NUL", "a\\u0000b"],
+  ["a lone high surrogate", "a\\ud800b"],
+  ["a lone low surrogate", "\\udc00"],
+  ["surrogates in the wrong order", "\\udc00\\ud800"],
+] as const
+
+const account = (members: string) => `{"customer_name":"Ann","currency":"EUR"${members === "" ? "" : `,${members}`}}`
+const leg = (id: string, members = '"amount":"1"') => `{"account_id":"${id}"${members === "" ? "" : `,${members}`}}`
+const transaction = (id: string, members: string) => `{"changes":[${leg(id)}],${members}}`
+
+const unstorableTexts: ReadonlyArray<Refused> = unstorable.flatMap(([what, text]) => [
+  { name: `${what} in customer_name`, path: accounts, body: () => `{"customer_name":"${text}","currency":"EUR"}` },
+  { name: `${what} in customer_address`, path: accounts, body: () => account(`"customer_address":"${text}"`) },
+  { name: `${what} in the metadata of an account`, path: accounts, body: () => account(`"metadata":{"k":"${text}"}`) },
+  { name: `${what} in a metadata key of an account`, path: accounts, body: () => account(`"metadata":{"${text}":""}`) },
+  { name: `${what} in currency`, path: accounts, body: () => `{"customer_name":"Ann","currency":"${text}"}` },
+  { name: `${what} in account_id`, path: accounts, body: () => account(`"account_id":"${text}"`) },
+  {
+    name: `${what} in description`,
+    path: transactions,
+    body: ({ euro }) => transaction(euro, `"description":"${text}"`),
+  },
+  {
+    name: `${what} in metadata`,
+    path: transactions,
+    body: ({ euro }) => transaction(euro, `"metadata":{"k":"${text}"}`),
+  },
+  {
+    name: `${what} in a metadata key`,
+    path: transactions,
+    body: ({ euro }) => transaction(euro, `"metadata":{"${text}":""}`),
+  },
+  {
+    name: `${what} in amount`,
+    path: transactions,
+    body: ({ euro }) => `{"changes":[${leg(euro, `"amount":"${text}"`)}]}`,
+  },
+])
+
+// ---- amounts
+
+const notAmounts = [
+  "1e3",
+  "1E3",
+  "+5",
+  ".5",
+  "5.",
+  "-",
+  "",
+  " 1",
+  "1 ",
+  "1\n",
+  "-0",
+  "-0.00",
+  "00",
+  "01",
+  "-01",
+  "1,5",
+  "1_000",
+  "1.2.3",
+  "--1",
+  "NaN",
+  "Infinity",
+  "-Infinity",
+  "0x10",
+  "١",
+  "100000000000000",
+  "12345678901234567890",
+  "-100000000000000",
+  "0.00001",
+  "1.23456",
+  "null",
+]
+
+const amounts: ReadonlyArray<Refused> = [
+  ...notAmounts.flatMap((amount): ReadonlyArray<Refused> => [
+    {
+      name: `amount ${JSON.stringify(amount)}`,
+      path: transactions,
+      body: ({ euro }) => ({ changes: [{ account_id: euro, amount }] }),
+      at: "body/changes/0/amount",
+    },
+    {
+      name: `initial_balance ${JSON.stringify(amount)}`,
+      path: accounts,
+      body: () => ({ customer_name: "Ann", currency: "EUR", initial_balance: amount }),
+      at: "body/initial_balance",
+    },
+    {
+      name: `overdraft_limit ${JSON.stringify(amount)}`,
+      path: accounts,
+      body: () => ({ customer_name: "Ann", currency: "EUR", overdraft_limit: amount }),
+      at: "body/overdraft_limit",
+    },
+  ]),
+  ...["0", "0.00"].map((amount): Refused => ({
+    name: `amount ${amount}`,
+    path: transactions,
+    body: ({ euro }) => ({ changes: [{ account_id: euro, amount }] }),
+    at: "body/changes/0/amount",
+  })),
+  ...["12", "-12.50", "1e3", "0", "true", "null", '["1"]', '{"value":"1"}'].flatMap(
+    (amount): ReadonlyArray<Refused> => [
+      {
+        name: `amount ${amount}, which is no string`,
+        path: transactions,
+        body: ({ euro }) => `{"changes":[${leg(euro, `"amount":${amount}`)}]}`,
+        at: "body/changes/0/amount",
+      },
+      {
+        name: `initial_balance ${amount}, which is no string`,
+        path: accounts,
+        body: () => account(`"initial_balance":${amount}`),
+        at: "body/initial_balance",
+      },
+    ],
+  ),
+  { name: "an overdraft limit below zero", path: accounts, body: () => account('"overdraft_limit":"-1"') },
+  { name: "an overdraft limit that is a number", path: accounts, body: () => account('"overdraft_limit":0') },
+]
+
+// ---- the form of the body, the same for both routes
+
+const malformed = [
+  "{",
+  "}",
+  "{]",
+  "nul",
+  '{"a":}',
+  '{"a":1,}',
+  "'{}'",
+  "\ufeff{}x",
+  '{"a":"\n"}',
+  "\0",
+  "[".repeat(100_000),
+]
+const otherTypes = ["null", "true", "1", '"text"', "[]", "[{}]", "{}"]
+
+const forms: ReadonlyArray<Refused> = [accounts, transactions].flatMap((path): ReadonlyArray<Refused> => [
+  ...malformed.map((body) => ({
+    name: `${path}: malformed JSON ${JSON.stringify(body.slice(0, 12))}`,
+    path,
+    body: () => body,
+  })),
+  ...otherTypes.map((body) => ({ name: `${path}: a body of ${body}`, path, body: () => body })),
+  { name: `${path}: an empty body`, path, body: () => "" },
+  { name: `${path}: no body`, path },
+  ...["text/plain", "application/x-www-form-urlencoded", "application/xml", "multipart/form-data", "x"].map((type) => ({
+    name: `${path}: content-type ${type}`,
+    path,
+    headers: { "content-type": type },
+    body: ({ euro }: Accounts["Service"]) =>
+      path === accounts ? account("") : { changes: [{ account_id: euro, amount: "1" }] },
+    status: 415,
+    code: "unsupported_media_type",
+  })),
+  {
+    name: `${path}: a query parameter, which it does not take`,
+    path: `${path}?dry_run=true`,
+    body: ({ euro }: Accounts["Service"]) =>
+      path === accounts ? account("") : { changes: [{ account_id: euro, amount: "1" }] },
+    at: "query/dry_run",
+  },
+  {
+    name: `${path}: bytes that are no UTF-8`,
+    path,
+    body: ({ euro }: Accounts["Service"]) =>
+      Buffer.from(
+        path === accounts
+          ? '{"customer_name":"\xff","currency":"EUR"}'
+          : `{"changes":[{"account_id":"${euro}","amount":"1"}],"description":"\xff"}`,
+        "latin1",
+      ),
+  },
+  ...["", "two words", "k".repeat(256), "é", "tab\there"].map((key) => ({
+    name: `${path}: idempotency-key ${JSON.stringify(key.slice(0, 12))}`,
+    path,
+    headers: { "idempotency-key": key },
+    body: ({ euro }: Accounts["Service"]) =>
+      path === accounts ? account("") : { changes: [{ account_id: euro, amount: "1" }] },
+    at: "header/idempotency-key",
+  })),
+  {
+    name: `${path}: 2 MiB`,
+    path,
+    body: () => " ".repeat(2 * 1024 * 1024),
+    status: 413,
+    code: "body_too_large",
+  },
+  {
+    name: `${path}: 2 MiB in pieces, of an unknown length`,
+    path,
+    body: () => streamOf(" ".repeat(2 * 1024 * 1024)),
+    status: 413,
+    code: "body_too_large",
+  },
+])
+
+// ---- properties that are unknown, missing, of other types, too long
+
+const long = (length: number) => "x".repeat(length)
+const keys = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, ""]))
+
+const properties: ReadonlyArray<Refused> = [
+  ...[
+    ['"balance":"1"', "balance"],
+    ['"accountId":"1"', "accountId"],
+    ['"__proto__":{"a":1}', "__proto__"],
+    ['"constructor":1', "constructor"],
+    ['"":1', ""],
+  ].map(([member, key]) => ({
+    name: `an unknown property of an account: ${member}`,
+    path: accounts,
+    body: () => account(member!),
+    at: `body/${key}`,
+  })),
+  ...['"expected_seq":1', '"__proto__":{"a":1}', '"effective_at":"2026-01-01T00:00:00Z"'].map((member) => ({
+    name: `an unknown property of a transaction: ${member}`,
+    path: transactions,
+    body: ({ euro }: Accounts["Service"]) => transaction(euro, member),
+  })),
+  ...['"expectedSeq":0', '"__proto__":{"a":1}', '"description":"x"'].map((member) => ({
+    name: `an unknown property of a change: ${member}`,
+    path: transactions,
+    body: ({ euro }: Accounts["Service"]) => `{"changes":[${leg(euro, `"amount":"1",${member}`)}]}`,
+  })),
+
+  { name: "no customer_name", path: accounts, body: () => ({ currency: "EUR" }), at: "body/customer_name" },
+  { name: "no currency", path: accounts, body: () => ({ customer_name: "Ann" }), at: "body/currency" },
+  ...["customer_name", "currency", "customer_address", "account_id", "initial_balance", "metadata"].flatMap((key) =>
+    ["null", "1", "[]", "true", ...(key === "metadata" ? ['"x"', '{"k":1}', '{"k":null}', '{"k":{}}'] : ["{}"])].map(
+      (value) => ({
+        name: `${key} of ${value}`,
+        path: accounts,
+        // The later of two equal names counts.
+        body: () => account(`"${key}":${value}`),
+      }),
+    ),
+  ),
+  ...["XXQ", "eur", "EURO", "", "€", "978"].map((currency) => ({
+    name: `currency ${JSON.stringify(currency)}`,
+    path: accounts,
+    body: () => ({ customer_name: "Ann", currency }),
+    at: "body/currency",
+  })),
+  ...[
+    "nope",
+    "",
+    "018f4e5a7c1b7d3e9f2a4b5c6d7e8f90",
+    "{018f4e5a-7c1b-7d3e-9f2a-4b5c6d7e8f90}",
+    "018f4e5a-7c1b-7d3e-9f2a-4b5c6d7e8f9g",
+    "018f4e5a-7c1b-7d3e-9f2a-4b5c6d7e8f90 ",
+  ].flatMap((id): ReadonlyArray<Refused> => [
+    {
+      name: `account_id ${JSON.stringify(id)} to open`,
+      path: accounts,
+      body: () => ({ customer_name: "Ann", currency: "EUR", account_id: id }),
+      at: "body/account_id",
+    },
+    {
+      name: `account_id ${JSON.stringify(id)} to change`,
+      path: transactions,
+      body: () => ({ changes: [{ account_id: id, amount: "1" }] }),
+      at: "body/changes/0/account_id",
+    },
+  ]),
+  { name: "an empty customer_name", path: accounts, body: () => ({ customer_name: "", currency: "EUR" }) },
+  {
+    name: "a customer_name of 201",
+    path: accounts,
+    body: () => ({ customer_name: long(201), currency: "EUR" }),
+    at: "body/customer_name",
+  },
+  {
+    name: "a customer_address of 501",
+    path: accounts,
+    body: () => ({ customer_name: "Ann", currency: "EUR", customer_address: long(501) }),
+    at: "body/customer_address",
+  },
+  {
+    name: "a description of 1001",
+    path: transactions,
+    body: ({ euro }) => ({ changes: [{ account_id: euro, amount: "1" }], description: long(1001) }),
+    at: "body/description",
+  },
+  ...[
+    ["51 keys", keys(51)],
+    ["a key of 101", { [long(101)]: "" }],
+    ["an empty key", { "": "" }],
+    ["16 KiB and one byte", { k: long(16 * 1024) }],
+    ["16 KiB and one byte in UTF-8", { k: "ä".repeat(8192) }],
+  ].flatMap(([what, metadata]): ReadonlyArray<Refused> => [
+    {
+      name: `metadata of ${what} for an account`,
+      path: accounts,
+      body: () => ({ customer_name: "Ann", currency: "EUR", metadata }),
+    },
+    {
+      name: `metadata of ${what} for a transaction`,
+      path: transactions,
+      body: ({ euro }) => ({ changes: [{ account_id: euro, amount: "1" }], metadata }),
+    },
+  ]),
+
+  { name: "no changes", path: transactions, body: () => ({ changes: [] }), at: "body/changes" },
+  ...["null", "{}", '"x"', "[null]", "[1]", "[[]]", "[{}]"].map((changes) => ({
+    name: `changes of ${changes}`,
+    path: transactions,
+    body: () => `{"changes":${changes}}`,
+  })),
+  {
+    name: "101 changes",
+    path: transactions,
+    body: () => ({ changes: Array.from({ length: 101 }, () => ({ account_id: crypto.randomUUID(), amount: "1" })) }),
+    at: "body/changes",
+  },
+  {
+    name: "no amount",
+    path: transactions,
+    body: ({ euro }) => `{"changes":[${leg(euro, "")}]}`,
+    at: "body/changes/0/amount",
+  },
+  ...["-1", "1.5", "1e400", "9007199254740992", '"0"', "null", "true"].map((seq) => ({
+    name: `expected_seq of ${seq}`,
+    path: transactions,
+    body: ({ euro }: Accounts["Service"]) => `{"changes":[${leg(euro, `"amount":"1","expected_seq":${seq}`)}]}`,
+    at: "body/changes/0/expected_seq",
+  })),
+  ...["null", "1", "{}", '["a"]'].map((description) => ({
+    name: `description of ${description}`,
+    path: transactions,
+    body: ({ euro }: Accounts["Service"]) => transaction(euro, `"description":${description}`),
+    at: "body/description",
+  })),
+  {
+    name: "a currency of a change that is none",
+    path: transactions,
+    body: ({ euro }) => ({ changes: [{ account_id: euro, amount: "1", currency: "XXQ" }] }),
+    at: "body/changes/0/currency",
+  },
+]
+
+// ---- paths and queries
+
+const reads: ReadonlyArray<Refused> = [
+  ...["nope", "018f4e5a-7c1b-7d3e-9f2a-4b5c6d7e8f9", "%00", "1%27%20OR%20%271%27=%271"].flatMap((id) => [
+    { name: `account ${id}`, method: "GET", path: `${accounts}/${id}`, at: "path/account_id" },
+    { name: `changes of account ${id}`, method: "GET", path: `${accounts}/${id}/changes`, at: "path/account_id" },
+  ]),
+  ...["0", "-1", "01", "1.0", "abc", "9223372036854775808", "99999999999999999999"].map((id) => ({
+    name: `transaction ${id}`,
+    method: "GET",
+    path: `${transactions}/${id}`,
+    at: "path/transaction_id",
+  })),
+  ...[
+    ["limit=0", "limit"],
+    ["limit=-1", "limit"],
+    ["limit=1.5", "limit"],
+    ["limit=ten", "limit"],
+    ["limit=", "limit"],
+    ["limit=201", "limit"],
+    ["limit=NaN", "limit"],
+    ["limit=1&limit=2", "limit"],
+    ["cursor=nope", "cursor"],
+    ["cursor=", "cursor"],
+    ["cursor=%00", "cursor"],
+    ["offset=1", "offset"],
+    ["Limit=1", "Limit"],
+    ["__proto__=1", "__proto__"],
+    ["limit[]=1", "limit[]"],
+  ].map(([query, key]) => ({
+    name: `accounts?${query}`,
+    method: "GET",
+    path: `${accounts}?${query}`,
+    at: `query/${key}`,
+  })),
+  ...[
+    ["limit=1001", "limit"],
+    ["order=up", "order"],
+    ["order=asc&order=desc", "order"],
+    ["cursor=5", "cursor"],
+    ["cursor=after-", "cursor"],
+    ["cursor=after--1", "cursor"],
+    ["cursor=after-01", "cursor"],
+    ["cursor=before-1234567890123456", "cursor"],
+    ["cursor=after-1;drop", "cursor"],
+    ["after=1", "after"],
+  ].map(([query, key]) => ({
+    name: `changes?${query}`,
+    method: "GET",
+    path: `${accounts}/${noOne}/changes?${query}`,
+    at: `query/${key}`,
+  })),
+]
+
+// ---- well-formed, but against the rules; where several are broken, the first of the order of design §5
+
+const legs = (...changes: ReadonlyArray<readonly [id: string, amount: string, more?: object]>) => ({
+  changes: changes.map(([account_id, amount, more]) => ({ account_id, amount, ...more })),
+})
+
+const rules: ReadonlyArray<Refused> = [
+  {
+    name: "too many decimals for the currency",
+    path: transactions,
+    body: ({ euro }) => legs([euro, "1.005"]),
+    status: 422,
+    code: "scale_exceeded",
+  },
+  {
+    name: "decimals that are zero are too many, too",
+    path: transactions,
+    body: ({ yen }) => legs([yen, "1.0"]),
+    status: 422,
+    code: "scale_exceeded",
+  },
+  {
+    name: "an overdraft limit of too many decimals",
+    path: accounts,
+    body: () => ({ customer_name: "Ann", currency: "JPY", overdraft_limit: "0.5" }),
+    status: 422,
+    code: "scale_exceeded",
+  },
+  {
+    name: "an account that is not there",
+    path: transactions,
+    body: ({ euro }) => legs([euro, "-1"], [noOne, "1"]),
+    status: 404,
+    code: "account_not_found",
+  },
+  {
+    name: "changes that do not sum to zero",
+    path: transactions,
+    body: ({ euro, other }) => legs([euro, "-1"], [other, "1.01"]),
+    status: 422,
+    code: "unbalanced",
+  },
+  {
+    name: "an account twice",
+    path: transactions,
+    body: ({ euro }) => legs([euro, "-1"], [euro.toUpperCase(), "1"]),
+    status: 422,
+    code: "same_account",
+  },
+  {
+    name: "two currencies",
+    path: transactions,
+    body: ({ euro, yen }) => legs([euro, "-1"], [yen, "1"]),
+    status: 422,
+    code: "currency_mismatch",
+  },
+  {
+    name: "another currency than the account's",
+    path: transactions,
+    body: ({ euro }) => legs([euro, "1", { currency: "USD" }]),
+    status: 422,
+    code: "currency_mismatch",
+  },
+  {
+    name: "more than the account has",
+    path: transactions,
+    body: ({ euro }) => legs([euro, "-100.01"]),
+    status: 422,
+    code: "insufficient_funds",
+  },
+  {
+    name: "more than an account can hold",
+    path: transactions,
+    body: ({ full }) => legs([full, "0.0001"]),
+    status: 422,
+    code: "amount_out_of_range",
+  },
+  {
+    name: "a sequence that the account is not at",
+    path: transactions,
+    body: ({ euro }) => legs([euro, "1", { expected_seq: 1 }]),
+    status: 409,
+    code: "version_conflict",
+  },
+  {
+    name: "the body before the account",
+    path: transactions,
+    body: () => legs([noOne, "x"]),
+  },
+  {
+    name: "the same account before existence",
+    path: transactions,
+    body: () => legs([noOne, "1"], [noOne, "1.00001".slice(0, 5)]),
+    status: 422,
+    code: "same_account",
+  },
+  {
+    name: "existence before scale",
+    path: transactions,
+    body: ({ yen }) => legs([yen, "0.5"], [noOne, "1"]),
+    status: 404,
+    code: "account_not_found",
+  },
+  {
+    name: "scale before balance",
+    path: transactions,
+    body: ({ euro, other }) => legs([euro, "-1.001"], [other, "2"]),
+    status: 422,
+    code: "scale_exceeded",
+  },
+  {
+    name: "balance before version",
+    path: transactions,
+    body: ({ euro, other }) => legs([euro, "-1", { expected_seq: 9 }], [other, "2"]),
+    status: 422,
+    code: "unbalanced",
+  },
+  {
+    name: "version before funds",
+    path: transactions,
+    body: ({ euro }) => legs([euro, "-1000", { expected_seq: 9 }]),
+    status: 409,
+    code: "version_conflict",
+  },
+]
+
+const refused: ReadonlyArray<Refused> = [...unstorableTexts, ...amounts, ...forms, ...properties, ...reads, ...rules]
+
+const withAccounts = Accounts.layer.pipe(Layer.provideMerge(TestServer.layer))
+
+layer(withAccounts, { excludeTestServices: true })("refused", (it) => {
+  for (const { at, body, code = "invalid_request", headers, method = "POST", name, path, status = 400 } of refused) {
+    it.effect(name, () =>
+      Effect.gen(function* () {
+        const ids = yield* Accounts
+        const before = yield* rowCounts
+        const answer = yield* request(method, path, { headers, body: body?.(ids) })
+        const { detail, errors } = assertProblem(answer, status, code)
+        if (code === "invalid_request") {
+          assert.isAtLeast(errors!.length, 1)
+          const places = errors!.map((error) => `${error.in}${error.pointer}`)
+          if (at !== undefined) assert.include(places, at)
+          assert.isTrue(detail!.startsWith(`${places[0]}: `), detail)
+        }
+        assert.deepStrictEqual(yield* rowCounts, before)
+      }),
+    )
+  }
+
+  it.effect("a status is told before the currency", () =>
+    Effect.gen(function* () {
+      const { account_id } = yield* open()
+      yield* setStatus(account_id, "frozen")
+      const answer = yield* post(transactions, legs([account_id, "1.001", { currency: "USD" }]))
+      assertProblem(answer, 422, "account_frozen")
+    }),
+  )
+
+  it.effect("of many faults, each is told, up to a limit", () =>
+    Effect.gen(function* () {
+      const changes = Array.from({ length: 100 }, () => ({ account_id: "x", amount: 1, nope: true }))
+      const { errors } = assertProblem(yield* post(transactions, { changes }), 400, "invalid_request")
+      assert.lengthOf(errors!, 20)
+      assert.deepStrictEqual(
+        errors!
+          .slice(0, 3)
+          .map(({ pointer }) => pointer)
+          .sort(),
+        ["/changes/0/account_id", "/changes/0/amount", "/changes/0/nope"],
+      )
+    }),
+  )
+})
+
+layer(TestServer.layer, { excludeTestServices: true })("accepted, at the limit", (it) => {
+  const accepted: ReadonlyArray<{ readonly name: string; readonly body: object; readonly key?: string }> = [
+    { name: "a customer_name of 200", body: { customer_name: long(200) } },
+    { name: "a customer_address of 500", body: { customer_address: long(500) } },
+    { name: "50 keys of metadata", body: { metadata: keys(50) } },
+    { name: "a key of 100", body: { metadata: { [long(100)]: "" } } },
+    { name: "16 KiB of metadata", body: { metadata: { k: long(16 * 1024 - 1) } } },
+    { name: "a key of 255", body: {}, key: long(255) },
+    {
+      name: "characters beyond the basic plane",
+      body: { customer_name: "𝒵👩‍🚀", metadata: { "🔑": "\u{10ffff}\u0001" } },
+    },
+  ]
+  for (const { body, key, name } of accepted) {
+    it.effect(name, () =>
+      Effect.gen(function* () {
+        const said = { customer_name: "Ann", currency: "EUR", ...body }
+        const answer = yield* post(accounts, said, key === undefined ? {} : { "idempotency-key": key })
+        assert.strictEqual(answer.status, 201, answer.text)
+        assert.deepInclude(answer.json, said)
+      }),
+    )
+  }
+
+  it.effect("the largest amounts: what is available has a digit more", () =>
+    Effect.gen(function* () {
+      const largest = "99999999999999.99"
+      const { account_id, balance } = yield* open({ initial_balance: largest, overdraft_limit: largest })
+      assert.strictEqual(balance.available, "199999999999999.98")
+      const { changes } = yield* change(account_id, `-${largest}`)
+      assert.strictEqual(changes[0]!.balance.available, largest)
+      yield* change(account_id, largest)
+      for (const path of [accounts, `${accounts}/${account_id}`, `${accounts}/${account_id}/changes`]) {
+        const answer = yield* get(path)
+        assert.strictEqual(answer.status, 200)
+        assert.include(answer.text, '"199999999999999.98"')
+      }
+    }),
+  )
+
+  it.effect("a description of 1000, and a limit of a page", () =>
+    Effect.gen(function* () {
+      const { account_id } = yield* open()
+      const answer = yield* post(transactions, { changes: [{ account_id, amount: "1" }], description: long(1000) })
+      assert.strictEqual(answer.status, 201)
+      assert.strictEqual((yield* get(`${accounts}/${account_id}/changes?limit=1000`)).status, 200)
+      assert.strictEqual((yield* get(`${accounts}?limit=200`)).status, 200)
+    }),
+  )
+
+  it.effect("a body of exactly the limit, and one byte more", () =>
+    Effect.gen(function* () {
+      const body = account("").padEnd(bodyBytesMax)
+      assert.strictEqual((yield* post(accounts, body)).status, 201)
+      assert.strictEqual((yield* post(accounts, streamOf(body))).status, 201)
+      const before = yield* rowCounts
+      assertProblem(yield* post(accounts, `${body} `), 413, "body_too_large")
+      assertProblem(yield* post(accounts, streamOf(`${body} `)), 413, "body_too_large")
+      assert.deepStrictEqual(yield* rowCounts, before)
+    }),
+  )
+
+  it.effect("a content type with parameters, in any case", () =>
+    Effect.gen(function* () {
+      for (const type of ["application/json; charset=utf-8", "Application/JSON"]) {
+        assert.strictEqual((yield* post(accounts, account(""), { "content-type": type })).status, 201)
+      }
+    }),
+  )
+})
+
+// ---- routes and methods
+
+/** A path of each route, by its template; where none was chosen, the template has no parameters. */
+const pathOf = (template: string) =>
+  template.replace(":account_id", noOne).replace(":transaction_id", "1").replace(":id", noOne)
+
+const routes = new Map<string, Set<string>>()
+const addRoute = (method: string, path: string) => routes.set(path, (routes.get(path) ?? new Set()).add(method))
+HttpApi.reflect(Api, {
+  onGroup: () => undefined,
+  onEndpoint: ({ endpoint }) => addRoute(endpoint.method, endpoint.path),
+})
+for (const path of ["/", "/docs", "/openapi.json", "/account/:id", "/transaction/history/:id"]) addRoute("GET", path)
+for (const path of ["/transaction", "/make-dummy-account"]) addRoute("POST", path)
+
+const isLegacy = (path: string) =>
+  ["/account/:id", "/transaction/history/:id", "/transaction", "/make-dummy-account"].includes(path)
+
+layer(TestServer.layer, { excludeTestServices: true })("routes", (it) => {
+  it("are all here", () => {
+    assert.sameMembers(
+      [...routes].flatMap(([path, methods]) => [...methods].map((method) => `${method} ${path}`)),
+      [
+        "GET /",
+        "GET /account/:id",
+        "GET /docs",
+        "GET /livez",
+        "GET /openapi.json",
+        "GET /readyz",
+        "GET /transaction/history/:id",
+        "GET /v1/accounts",
+        "GET /v1/accounts/:account_id",
+        "GET /v1/accounts/:account_id/changes",
+        "GET /v1/transactions/:transaction_id",
+        "POST /make-dummy-account",
+        "POST /transaction",
+        "POST /v1/accounts",
+        "POST /v1/transactions",
+        "POST /v1/transactions/batch",
+      ],
+    )
+  })
+
+  for (const [template, known] of routes) {
+    const path = pathOf(template)
+    const allowed = known.has("GET") ? [...known, "HEAD"] : [...known]
+
+    it.effect(`${template}: other methods than ${allowed.join(", ")} are refused`, () =>
+      Effect.gen(function* () {
+        const before = yield* rowCounts
+        for (const method of ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY", "PROPFIND"]) {
+          if (allowed.includes(method)) continue
+          const answer = yield* request(method, path, method === "PUT" ? { body: {} } : {})
+          assert.strictEqual(answer.status, 405, method)
+          assert.sameMembers(answer.headers.get("allow")!.split(", "), allowed)
+          if (method === "HEAD") assert.strictEqual(answer.text, "")
+          else if (isLegacy(template)) assert.strictEqual(answer.headers.get("content-type"), "text/plain")
+          else assertProblem(answer, 405, "method_not_allowed")
+        }
+        assert.deepStrictEqual(yield* rowCounts, before)
+      }),
+    )
+
+    if (!known.has("GET")) continue
+    it.effect(`${template}: HEAD is GET without the body`, () =>
+      Effect.gen(function* () {
+        const [whole, head] = [yield* get(path), yield* request("HEAD", path)]
+        assert.strictEqual(head.status, whole.status)
+        assert.strictEqual(head.text, "")
+        for (const name of ["content-type", "etag"]) {
+          assert.strictEqual(head.headers.get(name), whole.headers.get(name))
+        }
+      }),
+    )
+  }
+
+  it.effect("what is not a route is not found, whatever the method", () =>
+    Effect.gen(function* () {
+      for (const path of [
+        "/nope",
+        "/v1",
+        "/v2/accounts",
+        `${accounts}/${noOne}/nope`,
+        "/docs/x",
+        "/.env",
+        "/v1/accounts/%ZZ",
+        "/v1/accounts/%F0%9F",
+        "/%",
+      ]) {
+        for (const method of ["GET", "POST", "DELETE", "OPTIONS", "PROPFIND"]) {
+          assertProblem(yield* request(method, path), 404, "not_found")
+        }
+        const head = yield* request("HEAD", path)
+        assert.deepStrictEqual([head.status, head.text], [404, ""])
+      }
+    }),
+  )
+})

@@ -1,0 +1,268 @@
+import { Api } from "@banquo/api/Api"
+import * as Problem from "@banquo/api/Problem"
+import { DbConn } from "@banquo/ledger/DbConn"
+import { assert, expect, it, layer } from "@effect/vitest"
+import { Effect } from "effect"
+import { OpenApi } from "effect/http-api"
+import { randomBytes } from "node:crypto"
+import { FaultyProxy } from "../../ledger/test/FaultyProxy.ts"
+import * as TestServer from "./TestServer.ts"
+import { assertProblem, get, open, post, request, setStatus } from "./TestServer.ts"
+
+interface Operation {
+  readonly operationId: string
+  readonly summary?: string
+  readonly tags: ReadonlyArray<string>
+  readonly parameters: ReadonlyArray<{ readonly name: string; readonly in: string; readonly required: boolean }>
+  readonly requestBody?: { readonly required?: boolean; readonly content: Content }
+  readonly responses: Record<string, { readonly description?: string; readonly content?: Content }>
+}
+
+type Content = Record<string, { readonly schema: { readonly $ref?: string; readonly anyOf?: ReadonlyArray<object> } }>
+
+interface Document {
+  readonly openapi: string
+  readonly info: { readonly title: string; readonly version: string }
+  readonly paths: Record<string, Record<string, Operation>>
+  readonly components: { readonly schemas: Record<string, object> }
+}
+
+/** Every object in a JSON value. */
+function* objectsIn(value: unknown): Generator<Record<string, unknown>> {
+  if (typeof value !== "object" || value === null) return
+  if (!Array.isArray(value)) yield value as Record<string, unknown>
+  for (const part of Object.values(value)) yield* objectsIn(part)
+}
+
+const isHealth = (path: string) => path === "/livez" || path === "/readyz"
+
+/** What a code is reached by, over HTTP. */
+type Program = Effect.Effect<TestServer.Answer, unknown, TestServer.TestServer | DbConn | FaultyProxy>
+
+const transactions = "/v1/transactions"
+const noOne = "00000000-0000-4000-8000-00000000dead"
+const leg = (account_id: string, amount: string, more: object = {}) => ({ account_id, amount, ...more })
+const send = (...changes: ReadonlyArray<object>) => post(transactions, { changes })
+
+const withStatus = (status: "frozen" | "closed") =>
+  Effect.gen(function* () {
+    const { account_id } = yield* open()
+    yield* setStatus(account_id, status)
+    return yield* send(leg(account_id, "1"))
+  })
+
+/** An account that this ledger would never have written: its currency does not exist. */
+const broken = Effect.gen(function* () {
+  const { sql } = yield* DbConn
+  const id = crypto.randomUUID()
+  yield* sql`INSERT INTO account (acct_id, cust_name, cust_address, currency, acct_create_time)
+    VALUES (${id}::UUID, 'Eve', '', 'ZZZ', now())`
+  yield* sql`INSERT INTO balance_change (acct_id, acct_seq, chg_flavor, chg_amt, balance, held_amt, held, acct_status,
+      xact_id, actor, effective_time, chg_create_time, chg_hash)
+    VALUES (${id}::UUID, 0, 'INITIAL', 0, 0, 0, 0, 'open', 0, 'eve', now(), now(), ${randomBytes(32)})`
+  return yield* get(`/v1/accounts/${id}`)
+})
+
+const reached: { readonly [code: string]: readonly [status: number, program: Program] } = {
+  invalid_request: [400, send()],
+  account_not_found: [404, send(leg(noOne, "1"))],
+  transaction_not_found: [404, get(`${transactions}/999999999`)],
+  version_conflict: [409, Effect.flatMap(open(), (a) => send(leg(a.account_id, "1", { expected_seq: 5 })))],
+  body_too_large: [413, post(transactions, " ".repeat(2 * 1024 * 1024))],
+  unsupported_media_type: [415, post(transactions, "{}", { "content-type": "text/plain" })],
+  insufficient_funds: [422, Effect.flatMap(open(), (a) => send(leg(a.account_id, "-1")))],
+  account_frozen: [422, withStatus("frozen")],
+  account_closed: [422, withStatus("closed")],
+  unbalanced: [
+    422,
+    Effect.flatMap(Effect.all([open(), open()]), ([a, b]) => send(leg(a.account_id, "1"), leg(b.account_id, "1"))),
+  ],
+  same_account: [422, send(leg(noOne, "1"), leg(noOne, "-1"))],
+  currency_mismatch: [422, Effect.flatMap(open(), (a) => send(leg(a.account_id, "1", { currency: "USD" })))],
+  scale_exceeded: [422, Effect.flatMap(open(), (a) => send(leg(a.account_id, "1.001")))],
+  amount_out_of_range: [
+    422,
+    Effect.flatMap(open({ initial_balance: "99999999999999.99" }), (a) => send(leg(a.account_id, "0.01"))),
+  ],
+  idempotency_key_reused: [
+    422,
+    Effect.flatMap(open({ account_id: noOne.replace("dead", "0422") }), (a) =>
+      post("/v1/accounts", { account_id: a.account_id, customer_name: "Bob", currency: "EUR" }),
+    ),
+  ],
+  internal_error: [500, broken],
+  database_unavailable: [
+    503,
+    Effect.acquireUseRelease(
+      FaultyProxy.use(({ goAway }) => goAway),
+      () => get(`/v1/accounts/${noOne}`),
+      () => FaultyProxy.use(({ comeBack }) => comeBack),
+    ),
+  ],
+  // The server's own, for what is not part of the contract.
+  not_found: [404, get("/nope")],
+  method_not_allowed: [405, request("DELETE", transactions)],
+}
+
+/** Codes that are not reached here, each with a word why. */
+const notReached: { readonly [code: string]: string } = {
+  batch_aborted: "is told inside of the verdicts of a batch, whose own status is 200: see the test below",
+  overloaded: "takes ten thousand requests that wait: ledger/test/GroupCommit.test.ts has a shorter queue",
+  contention: "takes the five seconds that a write is tried anew for: Faults.test.ts reaches it",
+}
+
+/** The classes of `Problem.ts`. */
+const declaredCodes = Object.values(Problem).flatMap((exported): ReadonlyArray<string> => {
+  const { fields } = exported as {
+    readonly fields?: { readonly code?: { readonly schema: { readonly literal: string } } }
+  }
+  return fields?.code === undefined ? [] : [fields.code.schema.literal]
+})
+
+const contract = JSON.stringify(OpenApi.fromApi(Api), null, 2)
+
+it("the contract is the one that is committed: a change of it is seen in review", async () => {
+  await expect(`${contract}\n`).toMatchFileSnapshot("openapi.snap")
+})
+
+layer(TestServer.layerBehindProxy, { excludeTestServices: true })("the contract", (it) => {
+  const document = Effect.map(get("/openapi.json"), ({ json }) => json as Document)
+
+  it.effect("is served as an OpenAPI document", () =>
+    Effect.gen(function* () {
+      const answer = yield* get("/openapi.json")
+      assert.strictEqual(answer.status, 200)
+      assert.strictEqual(answer.headers.get("content-type"), "application/json")
+      assert.deepStrictEqual(answer.json, JSON.parse(contract))
+    }),
+  )
+
+  it.effect("it is OpenAPI 3.1", () =>
+    Effect.gen(function* () {
+      const { components, info, openapi, paths } = yield* document
+      assert.match(openapi, /^3\.1\.\d$/)
+      assert.isNotEmpty(info.title)
+      assert.isNotEmpty(info.version)
+      const known = new Set(Object.keys(components.schemas).map((name) => `#/components/schemas/${name}`))
+      const used = new Set<string>()
+      for (const object of objectsIn({ paths, components })) {
+        if (typeof object["$ref"] === "string") {
+          assert.isTrue(known.has(object["$ref"]), object["$ref"])
+          used.add(object["$ref"])
+        }
+        if (Array.isArray(object["required"]) && typeof object["properties"] === "object") {
+          assert.includeMembers(Object.keys(object["properties"]!), object["required"] as Array<string>)
+        }
+      }
+      assert.sameMembers([...used], [...known])
+    }),
+  )
+
+  it.effect("every operation is described, and says how it may fail", () =>
+    Effect.gen(function* () {
+      const { components, paths } = yield* document
+      const ids: Array<string> = []
+      for (const [path, operations] of Object.entries(paths)) {
+        assert.match(path, /^\/[^?#]*$/)
+        const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name!)
+        for (const [method, operation] of Object.entries(operations)) {
+          const name = `${method} ${path}`
+          assert.include(["get", "post", "put", "patch", "delete"], method)
+          assert.isNotEmpty(operation.summary ?? "", name)
+          assert.isNotEmpty(operation.tags, name)
+          ids.push(operation.operationId)
+          const parameters = operation.parameters.filter((parameter) => parameter.in === "path")
+          assert.sameMembers(
+            parameters.map((parameter) => parameter.name),
+            inPath,
+            name,
+          )
+          for (const parameter of parameters) assert.isTrue(parameter.required, name)
+          if (method === "post") assert.isDefined(operation.requestBody, name)
+          for (const [status, { content, description }] of Object.entries(operation.responses)) {
+            assert.match(status, /^[2-5]\d\d$/, name)
+            assert.isNotEmpty(description ?? "", name)
+            if (status.startsWith("2")) continue
+            assert.deepStrictEqual(Object.keys(content ?? {}), ["application/problem+json"], `${name} ${status}`)
+            const { schema } = content!["application/problem+json"]!
+            for (const { $ref } of objectsIn(schema)) {
+              if ($ref === undefined) continue
+              const problem = JSON.stringify(components.schemas[`${$ref as string}`.split("/").at(-1)!])
+              for (const member of ["code", "retryable", "request_id", "type", "title", "status"]) {
+                assert.include(problem, `"${member}"`, `${name} ${status}`)
+              }
+            }
+          }
+          const statuses = Object.keys(operation.responses)
+          assert.lengthOf(
+            statuses.filter((status) => status.startsWith("2")),
+            1,
+            name,
+          )
+          if (!isHealth(path)) assert.includeMembers(statuses, ["400", "500", "503"], name)
+          if (method === "post") assert.includeMembers(statuses, ["413", "415"], name)
+          if (inPath.length > 0) assert.include(statuses, "404", name)
+        }
+      }
+      assert.lengthOf(new Set(ids), ids.length)
+    }),
+  )
+
+  it.effect("a person is met by a page, and the documentation", () =>
+    Effect.gen(function* () {
+      for (const path of ["/", "/docs"]) {
+        const { headers, status, text } = yield* get(path)
+        assert.strictEqual(status, 200)
+        assert.match(headers.get("content-type")!, /^text\/html/)
+        assert.include(text, "<title>Banquo</title>")
+      }
+      const home = (yield* get("/")).text
+      const links = [...home.matchAll(/href="([^"]+)"/g)].map(([, href]) => href!)
+      assert.includeMembers(links, ["/docs", "/openapi.json"])
+      for (const link of links) assert.strictEqual((yield* get(link)).status, 200, link)
+    }),
+  )
+
+  for (const [code, [status, program]] of Object.entries(reached)) {
+    it.effect(`${code} is reached, as documented`, () =>
+      Effect.gen(function* () {
+        const problem = assertProblem(yield* program, status, code)
+        const declared = (yield* document).components.schemas
+        const [name] =
+          Object.entries(declared).find(([, schema]) => JSON.stringify(schema).includes(`["${code}"]`)) ?? []
+        if (!declaredCodes.includes(code)) return assert.isUndefined(name)
+        const schema = declared[name!] as { readonly properties: object; readonly required: ReadonlyArray<string> }
+        // The framework's own refusals have no more than all problems have.
+        assert.includeMembers(Object.keys(problem), [...schema.required])
+        assert.includeMembers(Object.keys(schema.properties), Object.keys(problem))
+      }),
+    )
+  }
+
+  it.effect("batch_aborted is reached, in the verdicts of a batch", () =>
+    Effect.gen(function* () {
+      const { account_id } = yield* open()
+      const [good, bad] = ["1", "-5"].map((amount) => ({ changes: [leg(account_id, amount)] }))
+      const answer = yield* post(`${transactions}/batch`, { mode: "atomic", transactions: [good, bad] })
+      assert.strictEqual(answer.status, 200, answer.text)
+      const { made, verdicts } = answer.json as {
+        readonly made: number
+        readonly verdicts: ReadonlyArray<{ readonly status: number; readonly problem: TestServer.ProblemJson }>
+      }
+      assert.strictEqual(made, 0)
+      assert.deepStrictEqual(
+        verdicts.map(({ problem, status }) => [status, problem.code]),
+        [
+          [409, "batch_aborted"],
+          [422, "insufficient_funds"],
+        ],
+      )
+      assert.deepInclude((yield* get(`/v1/accounts/${account_id}`)).json, { seq: 0 })
+    }),
+  )
+
+  it("every declared code is reached by a test", () => {
+    const here = Object.keys(reached).filter((code) => declaredCodes.includes(code))
+    assert.sameMembers([...here, ...Object.keys(notReached)], declaredCodes)
+  })
+})
