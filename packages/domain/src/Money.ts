@@ -84,3 +84,10 @@ export const fromDecimal = (text: string): Money => {
   if (!/^-?\d{1,15}(?:\.\d{1,4})?$/.test(text)) throw new RangeError("not a DECIMAL(19,4)")
   return fromAmount(text as Amount)
 }
+
+/** Reads a sum of `DECIMAL(19,4)` as a database prints it: it may have more digits than any one of them. */
+export const fromSum = (text: string): Money => {
+  const match = /^(-?)(\d+)(?:\.(\d{1,4}))?$/.exec(text)
+  if (match === null) throw new RangeError("not a sum of DECIMAL(19,4)")
+  return make(BigInt(`${match[1]}${match[2]}${(match[3] ?? "").padEnd(decimals, "0")}`))
+}

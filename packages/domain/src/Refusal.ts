@@ -116,3 +116,14 @@ export class InsufficientFunds extends Schema.TaggedError<InsufficientFunds>()("
     return `account ${this.accountId} has ${this.available} ${this.currency} available`
   }
 }
+
+export class ChangeNotFound extends Schema.TaggedError<ChangeNotFound>()("ChangeNotFound", {
+  accountId: AccountId,
+  seq: Schema.Int,
+  /** The sequence of the newest change. */
+  currentSeq: Schema.Int,
+}) {
+  override get message() {
+    return `account ${this.accountId} has no change ${this.seq}: it is at sequence ${this.currentSeq}`
+  }
+}

@@ -1,5 +1,5 @@
 /** An instant in microseconds since 1970-01-01T00:00:00Z: the resolution of `TIMESTAMPTZ`, which a JS `Date` lacks. */
-import type { Brand } from "effect"
+import { type Brand, Schema, SchemaTransformation } from "effect"
 
 export type Timestamp = bigint & Brand.Brand<"Timestamp">
 
@@ -31,3 +31,44 @@ export const fromDatabase = (text: string): Timestamp => {
   const millis = Date.parse(`${match[1]}T${match[2]}Z`)
   return make(BigInt(millis) * 1000n + BigInt((match[3] ?? "").padEnd(6, "0")))
 }
+
+/**
+ * Reads RFC 3339 to the microsecond, whatever the offset. Nothing is rounded: `undefined` for more than six decimals, for
+ * a leap second, which this scale of time does not have, and for what is outside of the years 0000 to 9999 in UTC.
+ */
+export const parse = (text: string): Timestamp | undefined => {
+  const match = /^(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))$/.exec(
+    text,
+  )
+  if (match === null) return undefined
+  const [, date, clock, fraction = "", sign, hours = "0", minutes = "0"] = match
+  const local = Date.parse(`${date}T${clock}Z`)
+  // `Date` takes 24:00:00 and, for some months, days that they do not have.
+  if (Number.isNaN(local) || !new Date(local).toISOString().startsWith(`${date}T${clock}`)) return undefined
+  const offset = (sign === "-" ? -60 : 60) * (60 * Number(hours) + Number(minutes))
+  const seconds = local / 1000 - offset
+  if (seconds < secondsMin || seconds > secondsMax) return undefined
+  return make(BigInt(seconds) * 1_000_000n + BigInt(fraction.padEnd(6, "0")))
+}
+
+/** An instant as callers write it: RFC 3339 with an offset. */
+export const TimestampFromString = Schema.String.annotate({
+  format: "date-time",
+  examples: ["2026-11-23T09:30:00.000001Z"],
+})
+  .check(
+    Schema.makeFilter(
+      (text: string) =>
+        parse(text) !== undefined ||
+        'Expected an instant like "2026-11-23T09:30:00.000001Z": RFC 3339 with "Z" or an offset ("+" is "%2B" in an address) and at most six decimals',
+    ),
+  )
+  .pipe(
+    Schema.decodeTo(
+      Schema.BigInt.pipe(Schema.brand("Timestamp")),
+      SchemaTransformation.transform({
+        decode: (text: string): bigint => parse(text)!,
+        encode: (timestamp: bigint) => format(make(timestamp)),
+      }),
+    ),
+  )

@@ -266,3 +266,26 @@ describe("toDecimal and fromDecimal", () => {
     "\uff11",
   ])("%j is a defect", (text) => assert.throws(() => Money.fromDecimal(text), RangeError))
 })
+
+describe("fromSum", () => {
+  it.prop(
+    "reads sums of any size, exactly",
+    [Generated.bigint(-(10n ** 40n), 10n ** 40n)],
+    ([scaled]) => {
+      const text = Money.toDecimal(Money.make(scaled))
+      assert.strictEqual(Money.fromSum(text), scaled)
+      assert.strictEqual(Money.fromSum(text.replace(/\.?0*$/, "")), scaled)
+    },
+    runs,
+  )
+
+  it.each([
+    ["0", 0n],
+    ["-0.01", -100n],
+    ["199999999999999.99", 1_999_999_999_999_999_900n],
+  ])("reads %s", (text, scaled) => assert.strictEqual(Money.fromSum(text), scaled))
+
+  it.each(["", "NaN", "-", "1.", ".5", "1.00000", "1e3", "+1", " 1"])("%j is a defect", (text) =>
+    assert.throws(() => Money.fromSum(text), RangeError),
+  )
+})

@@ -117,6 +117,34 @@ export const selectHeads = (
       SELECT * FROM balance_change x WHERE x.acct_id = a.acct_id ORDER BY x.acct_seq DESC LIMIT 1
     ) b ON true`.pipe(Effect.map((rows) => new Map(rows.map((row) => [row.acct_id, stateOfRow(row, row.acct_id)]))))
 
+/** An account as rows of its chain left it, by their sequences; those that do not exist are left out. */
+export const selectStates = (
+  sql: SqlClient.SqlClient,
+  acctId: AccountId,
+  seqs: ReadonlyArray<number>,
+): Effect.Effect<ReadonlyMap<number, AccountState>, SqlError.SqlError> =>
+  sql<StateRow & CurrencyRow>`
+    SELECT c.currency, ${sql.literal(stateColumns)} FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
+    WHERE b.acct_id = ${acctId}::UUID AND b.acct_seq = ANY(${int8s(seqs)}::INT8[])`.pipe(
+    Effect.map((rows) => new Map(rows.map((row) => [Number(row.acct_seq), stateOfRow(row, acctId)]))),
+  )
+
+/** When rows of an account were made, by their sequences. */
+export const selectCreateTimes = (
+  sql: SqlClient.SqlClient,
+  acctId: AccountId,
+  seqs: ReadonlyArray<number>,
+): Effect.Effect<ReadonlyMap<number, Timestamp.Timestamp>, SqlError.SqlError> =>
+  sql<Pick<BalanceChangeRow, "acct_seq" | "chg_create_time">>`
+    SELECT b.acct_seq, (b.chg_create_time AT TIME ZONE 'UTC')::TEXT AS chg_create_time FROM balance_change b
+    WHERE b.acct_id = ${acctId}::UUID AND b.acct_seq = ANY(${int8s(seqs)}::INT8[])`.pipe(
+    Effect.map(
+      (rows) => new Map(rows.map((row) => [Number(row.acct_seq), Timestamp.fromDatabase(row.chg_create_time)])),
+    ),
+  )
+
+const int8s = (values: ReadonlyArray<number>) => array(PgTypes.OID.int8, values.map(BigInt))
+
 /** So many unused ids, ascending: rows of a transaction are put in order by them again. */
 export const selectNewIds = (
   sql: SqlClient.SqlClient,

@@ -2,7 +2,8 @@
 import type { AccountId } from "@banquo/domain/AccountId"
 import { changesPageMax } from "@banquo/domain/Page"
 import { AccountNotFound } from "@banquo/domain/Refusal"
-import { Effect } from "effect"
+import { Effect, Option, Stream } from "effect"
+import { fetchHead } from "./BalanceAt.ts"
 import { type BalanceChangeRow, changeColumns, type CurrencyRow } from "./BalanceChangeTable.ts"
 import type { DatabaseUnavailable } from "./DatabaseError.ts"
 import { type DbConn, read } from "./DbConn.ts"
@@ -64,6 +65,45 @@ const exists = (acctId: AccountId) =>
     read((sql) => sql`SELECT 1 AS one FROM account WHERE acct_id = ${acctId}::UUID`),
     (rows) => rows.length > 0,
   )
+
+/** All changes of an account on one side of a bound, or all there are. */
+export type ChangesStreamQuery = Omit<ChangesQuery, "limit">
+
+/**
+ * All that happened to an account up to now, read a page of {@link changesPageMax} at a time, as it is taken. What is
+ * appended meanwhile is left out.
+ */
+export const fetchChanges = (
+  acctId: AccountId,
+  { after, before, order }: ChangesStreamQuery,
+): Effect.Effect<
+  Stream.Stream<PostedChange, DatabaseUnavailable, DbConn>,
+  AccountNotFound | DatabaseUnavailable,
+  DbConn
+> =>
+  Effect.gen(function* () {
+    const head = yield* fetchHead(acctId)
+    const first = (after ?? -1) + 1
+    const last = Math.min(before ?? Number.MAX_SAFE_INTEGER, head.acctSeq + 1) - 1
+    const isAscending = order === "asc"
+    // A window of sequences, which are dense.
+    return Stream.paginate(isAscending ? first : last, (from) => {
+      const [low, high] = isAscending
+        ? [from, Math.min(from + changesPageMax - 1, last)]
+        : [Math.max(from - changesPageMax + 1, first), from]
+      const next = isAscending ? high + 1 : low - 1
+      return Effect.map(
+        read(
+          (sql) => sql<BalanceChangeRow & CurrencyRow>`
+          SELECT c.currency, ${sql.literal(changeColumns)} FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
+          WHERE b.acct_id = ${acctId}::UUID AND b.acct_seq >= ${BigInt(low)} AND b.acct_seq <= ${BigInt(high)}
+          ORDER BY b.acct_seq ${sql.literal(isAscending ? "ASC" : "DESC")}`,
+        ),
+        (rows) =>
+          [rows.map(postedChangeOfRow), next < first || next > last ? Option.none() : Option.some(next)] as const,
+      )
+    })
+  })
 
 /** The newest changes of an account, newest first; at most {@link historyMax}. */
 export const fetchAccountHistory = (

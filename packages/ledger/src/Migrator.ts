@@ -10,6 +10,7 @@ import type { SqlClient, SqlError } from "effect/sql"
 import { DatabaseUnavailable, defectOf, faultOf, sqlState } from "./DatabaseError.ts"
 import { DbConn, read } from "./DbConn.ts"
 import { ledger } from "./migrations/0001_ledger.ts"
+import { effectiveTime } from "./migrations/0002_effective_time.ts"
 
 export type Dialect = "postgresql" | "cockroachdb"
 
@@ -29,7 +30,7 @@ export interface Migration {
 }
 
 /** All migrations, oldest first. */
-export const migrations: ReadonlyArray<Migration> = [ledger]
+export const migrations: ReadonlyArray<Migration> = [ledger, effectiveTime]
 
 /** The schema version that this build needs. Later ones serve it too: schemas are expanded before they are contracted. */
 export const schemaVersion = migrations.length

@@ -4,6 +4,7 @@ import { Effect, Predicate } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
 import { sqlState } from "../src/DatabaseError.ts"
 import { DbConn } from "../src/DbConn.ts"
+import { schemaVersion } from "../src/Migrator.ts"
 import * as TestDatabase from "./TestDatabase.ts"
 
 /** Columns of a row as SQL expressions. */
@@ -516,7 +517,10 @@ layer(TestDatabase.layer, { excludeTestServices: true })("the role of the audito
           sql`SELECT * FROM schema_version`,
         ]),
       )
-      assert.deepStrictEqual([accounts.length, changes.length, ledger.length, versions.length], [1, 2, 1, 1])
+      assert.deepStrictEqual(
+        [accounts.length, changes.length, ledger.length, versions.length],
+        [1, 2, 1, schemaVersion],
+      )
     }),
   )
 

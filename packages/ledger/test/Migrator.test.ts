@@ -145,14 +145,17 @@ layer(TestDatabase.layerEmpty, { excludeTestServices: true })("several migrators
 
 layer(TestDatabase.layerMigrated, { excludeTestServices: true })("a migration that ended midway", (it) => {
   // Roles belong to the server and are there already.
-  const sent = migrations.flatMap(({ steps }) => steps).filter(({ unless }) => unless === undefined)
+  const sent = migrations.flatMap(({ steps, version }) =>
+    steps.filter(({ unless }) => unless === undefined).map(({ ddl }) => ({ ddl, version })),
+  )
 
   it.effect("is completed by the next one, whichever of its steps was the last", () =>
     Effect.gen(function* () {
       assert.isAbove(sent.length, 15)
       const { ownerUrl, superuserUrl } = yield* TestDatabase.TestDatabase
       const sql = yield* TestDatabase.connect(superuserUrl)
-      for (const { ddl } of sent) {
+      for (const { ddl, version } of sent) {
+        const complete = applied.filter((other) => other < version)
         // Cheaper than a new database.
         yield* sql`DROP SCHEMA public CASCADE`
         yield* sql`CREATE SCHEMA public AUTHORIZATION pg_database_owner`
@@ -163,8 +166,14 @@ layer(TestDatabase.layerMigrated, { excludeTestServices: true })("a migration th
           const error = yield* Effect.flip(migrate("ended").pipe(Effect.provide(connectTo(proxy.url))))
           yield* fault.happened
           assert.strictEqual(error._tag, "DatabaseUnavailable")
-          assert.deepStrictEqual(yield* sql`SELECT version FROM schema_version`, [])
-          assert.deepStrictEqual(yield* migrate("next").pipe(Effect.provide(yield* asOwner)), applied)
+          assert.deepStrictEqual(
+            yield* sql`SELECT version FROM schema_version ORDER BY version`,
+            complete.map((other) => ({ version: BigInt(other) })),
+          )
+          assert.deepStrictEqual(
+            yield* migrate("next").pipe(Effect.provide(yield* asOwner)),
+            applied.filter((other) => other >= version),
+          )
           assert.deepStrictEqual(yield* describeSchema(sql), yield* templateSchema)
         }).pipe(Effect.scoped)
       }
@@ -213,6 +222,43 @@ layer(TestDatabase.layerMigrated, { excludeTestServices: true })("a migration th
         yield* assertComplete
       }),
     ),
+  )
+})
+
+layer(TestDatabase.layerMigrated, { excludeTestServices: true })("the index of effective times", (it) => {
+  const index = "balance_change_effective_time_idx"
+
+  it.effect("is built anew when building it was ended midway, and left alone when it is whole", () =>
+    Effect.gen(function* () {
+      const { superuserUrl } = yield* TestDatabase.TestDatabase
+      const sql = yield* TestDatabase.connect(superuserUrl)
+      const found = sql<{ id: bigint; valid: boolean }>`SELECT indexrelid::INT8 AS id, indisvalid AS valid
+        FROM pg_index WHERE indexrelid = ${index}::REGCLASS`
+      const again = Effect.gen(function* () {
+        yield* sql`DELETE FROM schema_version WHERE version >= 2`
+        yield* migrate("next").pipe(Effect.provide(yield* asOwner))
+        return (yield* found)[0]!
+      })
+      const [first] = yield* found
+      assert.deepStrictEqual(yield* again, first)
+      // As PostgreSQL leaves it behind.
+      yield* sql`UPDATE pg_index SET indisvalid = false WHERE indexrelid = ${index}::REGCLASS`
+      const mended = yield* again
+      assert.isTrue(mended.valid)
+      assert.notStrictEqual(mended.id, first!.id)
+      yield* assertComplete
+    }),
+  )
+
+  it.effect("is what rows that are dated otherwise are summed by", () =>
+    Effect.gen(function* () {
+      const { ownerUrl } = yield* TestDatabase.TestDatabase
+      const sql = yield* TestDatabase.connect(ownerUrl)
+      yield* sql`SET enable_seqscan = off`
+      const plan = yield* sql<{ "QUERY PLAN": string }>`EXPLAIN (COSTS OFF) SELECT sum(chg_amt) FROM balance_change
+        WHERE acct_id = '00000000-0000-4000-8000-000000000001' AND effective_time <> chg_create_time AND effective_time > now() AND acct_seq <= 5`
+      assert.include(plan.map((line) => line["QUERY PLAN"]).join("\n"), index)
+    }),
   )
 })
 
