@@ -7,12 +7,16 @@ import { AccountIdFromString } from "@banquo/domain/AccountId"
 import { BalanceChangeIdFromString } from "@banquo/domain/BalanceChangeId"
 import { IdempotencyKey } from "@banquo/domain/Idempotency"
 import { accountsPageMax, changesPageMax, pageDefault } from "@banquo/domain/Page"
+import { TimestampFromString } from "@banquo/domain/Timestamp"
 import { ByteSize, Schema, SchemaTransformation } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
 import { Account, AccountsPage, NewAccount } from "./Account.ts"
-import { ChangesPage } from "./Change.ts"
+import { Change, ChangesPage } from "./Change.ts"
+import { formatOf, mediaTypes } from "./Format.ts"
 import { batchItemsMax, BatchVerdicts, NewBatch, streamItemBytesMax, Verdict } from "./Batch.ts"
+import { AxisParameter, BalanceAt, SeqParameter } from "./PastBalance.ts"
 import * as Problem from "./Problem.ts"
+import { Statement } from "./Statement.ts"
 import { NewTransaction, Transaction } from "./Transaction.ts"
 
 /** Largest body of a request, in bytes. */
@@ -80,10 +84,70 @@ export class AccountsApi extends HttpApiGroup.make("accounts")
             }),
           ),
         ),
+        format: formatOf(["json", "ndjson", "csv"]),
       },
-      success: ChangesPage,
-      error: [...Problem.common, Problem.AccountNotFound],
-    }).annotateMerge(OpenApi.annotations({ summary: "Page through the changes of an account, both ways" })),
+      success: [
+        ChangesPage,
+        HttpApiSchema.StreamNdjson({ schema: Change, contentType: mediaTypes.ndjson }),
+        Schema.String.pipe(HttpApiSchema.asText({ contentType: mediaTypes.csv })),
+      ],
+      error: [...Problem.common, Problem.AccountNotFound, Problem.NotAcceptable],
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Page through the changes of an account, both ways, or read all of them",
+        description:
+          "As JSON: a page. As NDJSON or CSV: all changes up to now on one side of the cursor, or all there are, without a limit.",
+      }),
+    ),
+    HttpApiEndpoint.get("balance", "/:account_id/balance", {
+      params: { account_id: AccountIdFromString },
+      query: Schema.Struct({
+        at: Schema.optionalKey(TimestampFromString),
+        axis: AxisParameter,
+        seq: Schema.optionalKey(SeqParameter),
+      }).check(
+        Schema.makeFilter(({ at, axis, seq }) =>
+          seq === undefined || (at === undefined && axis === undefined)
+            ? undefined
+            : { path: ["seq"], issue: "Expected either an instant or a sequence" },
+        ),
+      ),
+      success: BalanceAt,
+      error: [...Problem.common, Problem.AccountNotFound, Problem.ChangeNotFound],
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Read the balance at an instant or after a change",
+        description: "Without parameters: now. Before the account was opened it is zero, and seq null.",
+      }),
+    ),
+    HttpApiEndpoint.get("statement", "/:account_id/statement", {
+      params: { account_id: AccountIdFromString },
+      query: Schema.Struct({
+        from: TimestampFromString,
+        to: TimestampFromString.annotateKey({ description: "not part of the period" }),
+        axis: AxisParameter,
+        seq: Schema.optionalKey(SeqParameter).annotateKey({
+          description: "the last change that the statement knows of; without it, the newest",
+        }),
+        format: formatOf(["json", "csv", "html"]),
+      }).check(
+        Schema.makeFilter(({ from, to }) =>
+          from < to ? undefined : { path: ["to"], issue: "Expected a period that ends after it begins" },
+        ),
+      ),
+      success: [
+        Statement,
+        Schema.String.pipe(HttpApiSchema.asText({ contentType: mediaTypes.csv })),
+        Schema.String.pipe(HttpApiSchema.asText({ contentType: mediaTypes.html })),
+      ],
+      error: [...Problem.common, Problem.AccountNotFound, Problem.ChangeNotFound, Problem.NotAcceptable],
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Make a statement of account",
+        description:
+          "Asked for again with the seq that it carries, it is the same, byte for byte. As HTML: a page to read and to print.",
+      }),
+    ),
   )
   .prefix("/v1/accounts")
   .middleware(RequestSchema)

@@ -69,6 +69,22 @@ export class TransactionNotFound extends declare<TransactionNotFound>()(
   { transaction_id: BalanceChangeIdFromString },
 ) {}
 
+export class ChangeNotFound extends declare<ChangeNotFound>()(
+  "ChangeNotFound",
+  "change_not_found",
+  404,
+  "The account has no such change",
+  { account_id: AccountId, seq: Schema.Int, current_seq: Schema.Int },
+) {}
+
+export class NotAcceptable extends declare<NotAcceptable>()(
+  "NotAcceptable",
+  "not_acceptable",
+  406,
+  "The answer has no format that the request accepts",
+  { media_types: Schema.Array(Schema.String).annotateKey({ description: "what it has" }) },
+) {}
+
 export class VersionConflict extends declare<VersionConflict>()(
   "VersionConflict",
   "version_conflict",

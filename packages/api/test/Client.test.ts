@@ -4,7 +4,8 @@ import { Currency } from "@banquo/domain/Currency"
 import { IdempotencyKey } from "@banquo/domain/Idempotency"
 import { Amount } from "@banquo/domain/Money"
 import { assert, layer } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import * as Timestamp from "@banquo/domain/Timestamp"
+import { Effect, Layer, Stream } from "effect"
 import { FetchHttpClient } from "effect/http"
 import * as TestServer from "../../server/test/TestServer.ts"
 import { setStatus } from "../../server/test/TestServer.ts"
@@ -16,6 +17,12 @@ const amount = (text: string) => Amount.make(text)
 const newId = () => AccountId.make(crypto.randomUUID())
 
 const client = Effect.flatMap(TestServer.TestServer, ({ url }) => Client.make({ baseUrl: url }))
+
+/** The route answers in other formats too, where they are asked for. */
+const pageOf = <A extends object, E>(answer: A | string | Stream.Stream<unknown, E>): A => {
+  if (typeof answer === "string" || Stream.isStream(answer)) throw new TypeError("not a page")
+  return answer
+}
 
 const withHttp = FetchHttpClient.layer.pipe(Layer.provideMerge(TestServer.layer))
 
@@ -62,16 +69,43 @@ layer(withHttp, { excludeTestServices: true })("the typed client", (it) => {
 
       const { body, headers } = yield* api.accounts.read({ params: { account_id: bob.account_id } })
       assert.deepStrictEqual([body.balance.posted, body.seq, headers.etag], ["12.50", 1, '"1"'])
-      const page = yield* api.accounts.changes({
-        params: { account_id: bob.account_id },
-        query: { order: "asc", limit: 1 },
-      })
+      const changesOf = (query: { readonly cursor?: string; readonly format?: "ndjson" | "csv" }) =>
+        api.accounts.changes({
+          params: { account_id: bob.account_id },
+          query: { order: "asc", ...(query.format === undefined && { limit: 1 }), ...query },
+        })
+      const page = pageOf(yield* changesOf({}))
       assert.deepStrictEqual([page.changes.length, page.previous_cursor], [1, null])
-      const next = yield* api.accounts.changes({
-        params: { account_id: bob.account_id },
-        query: { order: "asc", limit: 1, cursor: page.next_cursor! },
-      })
+      const next = pageOf(yield* changesOf({ cursor: page.next_cursor! }))
       assert.deepStrictEqual(next.changes, [first.body.changes[1]!])
+
+      const stream = yield* changesOf({ format: "ndjson" })
+      if (!Stream.isStream(stream)) return assert.fail("not a stream")
+      assert.deepStrictEqual(yield* Stream.runCollect(stream), [...page.changes, ...next.changes])
+      const csv = yield* changesOf({ format: "csv" })
+      assert.strictEqual(typeof csv === "string" && csv.split("\r\n").length, 4)
+
+      const params = { account_id: bob.account_id }
+      const [opened0, moved] = [page.changes[0]!, first.body.changes[1]!].map(({ created_at }) =>
+        Timestamp.parse(created_at)!,
+      )
+      const before = yield* api.accounts.balance({ params, query: { at: opened0! } })
+      assert.deepStrictEqual([before.posted, before.seq, before.available], ["0.00", 0, "0.00"])
+      const effective = yield* api.accounts.balance({ params, query: { axis: "effective", at: moved! } })
+      assert.deepStrictEqual([effective.posted, "held" in effective], ["12.50", false])
+      const atRow = yield* api.accounts.balance({ params, query: { seq: 1 } })
+      assert.deepStrictEqual([atRow.posted, atRow.hash], ["12.50", first.body.changes[1]!.hash])
+
+      const period = { from: opened0!, to: Timestamp.make(moved! + 1n) }
+      const statement = yield* api.accounts.statement({ params, query: period })
+      if (typeof statement === "string") return assert.fail("not JSON")
+      assert.deepStrictEqual(
+        [statement.opening, statement.credits, statement.closing, statement.rows.map(({ change_id }) => change_id)],
+        ["0.00", { count: 1, sum: "12.50" }, "12.50", [first.body.changes[1]!.change_id]],
+      )
+      const html = yield* api.accounts.statement({ params, query: { ...period, format: "html" } })
+      assert.isTrue(typeof html === "string" && html.startsWith("<!doctype html>"))
+
       const list = yield* api.accounts.list({ query: { limit: 1 } })
       const rest = yield* api.accounts.list({ query: { cursor: AccountId.make(list.next_cursor!) } })
       assert.sameMembers(

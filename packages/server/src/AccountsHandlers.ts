@@ -3,13 +3,21 @@ import { Api } from "@banquo/api/Api"
 import { changeOf } from "@banquo/api/Change"
 import { pageDefault } from "@banquo/domain/Page"
 import { fetchAccountInfo, fetchAccounts, makeAccount } from "@banquo/ledger/Accounts"
-import { fetchChangesPage } from "@banquo/ledger/History"
+import { balanceAtOf } from "@banquo/api/PastBalance"
+import { fetchBalanceAt } from "@banquo/ledger/BalanceAt"
+import { fetchChanges, fetchChangesPage } from "@banquo/ledger/History"
 import { stateAfter } from "@banquo/ledger/Posted"
-import { Effect } from "effect"
+import { fetchStatement } from "@banquo/ledger/Statement"
+import { Effect, Stream } from "effect"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
+import * as ChangesDocument from "./ChangesDocument.ts"
+import { attachment, cutOff, negotiate, streamed } from "./Documents.ts"
 import { ledgerContext } from "./LedgerContext.ts"
 import { orProblem } from "./Problems.ts"
 import { replayed } from "./Replayed.ts"
+import { refused } from "./RequestSchema.ts"
+import * as StatementDocument from "./StatementDocument.ts"
+import * as StatementPage from "./StatementPage.ts"
 
 export const layer = HttpApiBuilder.group(
   Api,
@@ -59,21 +67,65 @@ export const layer = HttpApiBuilder.group(
           ),
         )
         .handle("changes", ({ params, query }) =>
-          fetchChangesPage(params.account_id, {
-            order: query.order ?? "desc",
-            limit: query.limit ?? pageDefault,
-            ...boundOf(query.cursor),
-          }).pipe(
-            Effect.map(({ changes, hasEarlier, hasLater }) => ({
-              changes: changes.map(changeOf),
-              ...cursorsOf(changes, query.order ?? "desc", { hasEarlier, hasLater }),
-            })),
-            run,
-            orProblem,
-          ),
+          Effect.gen(function* () {
+            const { cursor, limit, order = "desc" } = query
+            const format = yield* negotiate(["json", "ndjson", "csv"], query.format)
+            if (format !== "json") {
+              if (limit !== undefined) return yield* withoutLimit
+              const changes = yield* run(orProblem(fetchChanges(params.account_id, { order, ...boundOf(cursor) })))
+              const stream = Stream.provideContext(changes, context)
+              return format === "ndjson"
+                ? yield* cutOff(Stream.map(stream, changeOf))
+                : yield* streamed(format, ChangesDocument.csv(stream), attachment(`changes-${params.account_id}.csv`))
+            }
+            return yield* fetchChangesPage(params.account_id, {
+              order,
+              limit: limit ?? pageDefault,
+              ...boundOf(cursor),
+            }).pipe(
+              Effect.map(({ changes, hasEarlier, hasLater }) => ({
+                changes: changes.map(changeOf),
+                ...cursorsOf(changes, order, { hasEarlier, hasLater }),
+              })),
+              run,
+              orProblem,
+            )
+          }),
+        )
+        .handle("balance", ({ params, query }) =>
+          fetchBalanceAt(
+            params.account_id,
+            query.seq === undefined ? { axis: query.axis ?? "created", at: query.at } : { seq: query.seq },
+          ).pipe(Effect.map(balanceAtOf), run, orProblem),
+        )
+        .handle("statement", ({ params, query }) =>
+          Effect.gen(function* () {
+            const { axis = "created", from, seq, to } = query
+            const format = yield* negotiate(["json", "csv", "html"], query.format)
+            const { lines, ...head } = yield* run(orProblem(fetchStatement(params.account_id, { axis, from, seq, to })))
+            const stream = Stream.provideContext(lines, context)
+            switch (format) {
+              case "json":
+                return yield* streamed(format, StatementDocument.json(head, stream))
+              case "csv":
+                return yield* streamed(
+                  format,
+                  StatementDocument.csv(head, stream),
+                  attachment(`statement-${params.account_id}-${head.end.acctSeq}.csv`),
+                )
+              case "html":
+                return yield* streamed(format, StatementPage.html(head, stream), StatementPage.headers)
+            }
+          }),
         )
     )
   }),
+)
+
+/** All of a history is sent, or that of one side of a cursor: a limit would be dropped in silence. */
+const withoutLimit = Effect.flatMap(
+  refused("query", "limit", "Expected no limit where all changes are sent"),
+  Effect.fail,
 )
 
 /** A cursor is `after-<seq>` or `before-<seq>`: the page on that side of the change, nearest to it. */

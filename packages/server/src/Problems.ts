@@ -1,7 +1,7 @@
 /** The one place where what the ledger says becomes what a caller of /v1 is told. */
 import * as Problem from "@banquo/api/Problem"
 import type { OpenAccountRefusal, PostTransactionRefusal } from "@banquo/domain/Decide"
-import type { IdempotencyKeyReused, TransactionNotFound } from "@banquo/domain/Refusal"
+import type { ChangeNotFound, IdempotencyKeyReused, TransactionNotFound } from "@banquo/domain/Refusal"
 import type { Contention, DatabaseUnavailable, OutcomeUnknown, Overloaded } from "@banquo/ledger/DatabaseError"
 import type { SchemaOutdated } from "@banquo/ledger/Migrator"
 import { Effect } from "effect"
@@ -12,6 +12,7 @@ type LedgerError =
   | PostTransactionRefusal
   | IdempotencyKeyReused
   | TransactionNotFound
+  | ChangeNotFound
   | Contention
   | DatabaseUnavailable
   | OutcomeUnknown
@@ -23,6 +24,13 @@ const problems = {
   AccountNotFound: (error, base) => new Problem.AccountNotFound({ ...base, account_id: error.accountId }),
   TransactionNotFound: (error, base) =>
     new Problem.TransactionNotFound({ ...base, transaction_id: error.transactionId }),
+  ChangeNotFound: (error, base) =>
+    new Problem.ChangeNotFound({
+      ...base,
+      account_id: error.accountId,
+      seq: error.seq,
+      current_seq: error.currentSeq,
+    }),
   VersionConflict: (error, base) =>
     new Problem.VersionConflict({
       ...base,

@@ -28,6 +28,10 @@ export const invalidRequest = (place: Fault["in"], issue: SchemaIssue.Issue): Ef
       .map(({ message, path }) => ({ in: place, pointer: pointerOf(path ?? []), detail: message })),
   )
 
+/** The problem of one value that its schema could not refuse. */
+export const refused = (place: Fault["in"], name: string, detail: string): Effect.Effect<InvalidRequest> =>
+  problemOf([{ in: place, pointer: pointerOf([name]), detail }])
+
 /** Answers what does not fit its schema, a query where none is taken included, by an `invalid_request` problem. */
 export const layer = Layer.succeed(RequestSchema, (httpEffect, { endpoint }) =>
   Effect.flatMap(HttpServerRequest.ParsedSearchParams, (query) => {

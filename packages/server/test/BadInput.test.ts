@@ -400,6 +400,13 @@ const reads: ReadonlyArray<Refused> = [
   ...["nope", "018f4e5a-7c1b-7d3e-9f2a-4b5c6d7e8f9", "%00", "1%27%20OR%20%271%27=%271"].flatMap((id) => [
     { name: `account ${id}`, method: "GET", path: `${accounts}/${id}`, at: "path/account_id" },
     { name: `changes of account ${id}`, method: "GET", path: `${accounts}/${id}/changes`, at: "path/account_id" },
+    { name: `balance of account ${id}`, method: "GET", path: `${accounts}/${id}/balance`, at: "path/account_id" },
+    {
+      name: `statement of account ${id}`,
+      method: "GET",
+      path: `${accounts}/${id}/statement?from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z`,
+      at: "path/account_id",
+    },
   ]),
   ...["0", "-1", "01", "1.0", "abc", "9223372036854775808", "99999999999999999999"].map((id) => ({
     name: `transaction ${id}`,
@@ -453,6 +460,119 @@ const reads: ReadonlyArray<Refused> = [
 const legs = (...changes: ReadonlyArray<readonly [id: string, amount: string, more?: object]>) => ({
   changes: changes.map(([account_id, amount, more]) => ({ account_id, amount, ...more })),
 })
+
+// ---- instants, periods and sequences of the past
+
+const notInstants = [
+  "",
+  "now",
+  "1795426200",
+  "2026-11-23",
+  "2026-11-23T09:30Z",
+  "2026-11-23T09:30:00",
+  "2026-11-23 09:30:00Z",
+  "2026-11-23T09:30:00+01:00",
+  "2026-11-23T09:30:00%2B0100",
+  "2026-11-23T09:30:00.0000001Z",
+  "2026-02-30T00:00:00Z",
+  "2026-11-23T24:00:00Z",
+  "2026-11-23T23:59:60Z",
+  "10000-01-01T00:00:00Z",
+  "-0001-01-01T00:00:00Z",
+  "0000-01-01T00:00:00%2B00:01",
+  "9999-12-31T23:59:59-00:01",
+  "%00",
+]
+const notSequences = ["", "-1", "01", "1.0", "1e3", "x", "null", "%00", "1234567890123456", "%2B1"]
+const instant = "2026-01-01T00:00:00Z"
+const period = `from=${instant}&to=2026-02-01T00:00:00Z`
+
+const past: ReadonlyArray<Refused> = [
+  ...[
+    ...notInstants.map((at) => [`at=${at}`, "at"]),
+    ...notSequences.map((seq) => [`seq=${seq}`, "seq"]),
+    [`at=${instant}&at=${instant}`, "at"],
+    ["seq=1&seq=2", "seq"],
+    [`at=${instant}&seq=1`, "seq"],
+    ["axis=effective&seq=1", "seq"],
+    ["axis=created&seq=1", "seq"],
+    ["axis=both", "axis"],
+    ["axis=", "axis"],
+    ["axis=created&axis=effective", "axis"],
+    ["format=json", "format"],
+    ["AT=x", "AT"],
+    ["when=now", "when"],
+    ["__proto__=1", "__proto__"],
+  ].map(([query, key]) => ({
+    name: `balance?${query}`,
+    method: "GET",
+    path: `${accounts}/${noOne}/balance?${query}`,
+    at: `query/${key}`,
+  })),
+  ...[
+    ["", "from"],
+    [`from=${instant}`, "to"],
+    [`to=${instant}`, "from"],
+    ...notInstants.flatMap((time) => [
+      [`from=${time}&to=${instant}`, "from"],
+      [`from=${instant}&to=${time}`, "to"],
+    ]),
+    [`from=${instant}&to=${instant}`, "to"],
+    [`from=${instant}&to=2025-12-31T23:59:59.999999Z`, "to"],
+    [`from=${instant}&to=2026-01-01T01:00:00%2B01:00`, "to"],
+    ...notSequences.map((seq) => [`${period}&seq=${seq}`, "seq"]),
+    [`${period}&axis=booked`, "axis"],
+    [`${period}&format=pdf`, "format"],
+    [`${period}&format=ndjson`, "format"],
+    [`${period}&format=`, "format"],
+    [`${period}&format=csv&format=html`, "format"],
+    [`${period}&limit=5`, "limit"],
+    [`${period}&From=x`, "From"],
+    [`${period}&__proto__=1`, "__proto__"],
+  ].map(([query, key]) => ({
+    name: `statement?${query}`,
+    method: "GET",
+    path: `${accounts}/${noOne}/statement?${query}`,
+    at: `query/${key}`,
+  })),
+  ...["html", "", "NDJSON", "csv&format=json"].map((format) => ({
+    name: `changes?format=${format}`,
+    method: "GET",
+    path: `${accounts}/${noOne}/changes?format=${format}`,
+    at: "query/format",
+  })),
+  ...["ndjson", "csv"].map((format) => ({
+    name: `changes?format=${format}&limit=5`,
+    method: "GET",
+    path: `${accounts}/${noOne}/changes?format=${format}&limit=5`,
+    at: "query/limit",
+  })),
+  ...[
+    `balance`,
+    `balance?seq=0`,
+    `balance?at=${instant}&axis=effective`,
+    `statement?${period}`,
+    "changes?format=csv",
+  ].map((route) => ({
+    name: `${route} of an account that is not there`,
+    method: "GET",
+    path: `${accounts}/${noOne}/${route}`,
+    status: 404,
+    code: "account_not_found",
+  })),
+  ...[`statement?${period}`, "changes"].flatMap((route) =>
+    ["application/xml", "image/*", "text/plain, application/pdf;q=0.9", "application/json;q=0", "nonsense"].map(
+      (accept) => ({
+        name: `${route} as ${accept}`,
+        method: "GET",
+        path: `${accounts}/${noOne}/${route}`,
+        headers: { accept },
+        status: 406,
+        code: "not_acceptable",
+      }),
+    ),
+  ),
+]
 
 const rules: ReadonlyArray<Refused> = [
   {
@@ -574,7 +694,15 @@ const rules: ReadonlyArray<Refused> = [
   },
 ]
 
-const refused: ReadonlyArray<Refused> = [...unstorableTexts, ...amounts, ...forms, ...properties, ...reads, ...rules]
+const refused: ReadonlyArray<Refused> = [
+  ...unstorableTexts,
+  ...amounts,
+  ...forms,
+  ...properties,
+  ...reads,
+  ...past,
+  ...rules,
+]
 
 const withAccounts = Accounts.layer.pipe(Layer.provideMerge(TestServer.layer))
 
@@ -725,7 +853,9 @@ layer(TestServer.layer, { excludeTestServices: true })("routes", (it) => {
         "GET /transaction/history/:id",
         "GET /v1/accounts",
         "GET /v1/accounts/:account_id",
+        "GET /v1/accounts/:account_id/balance",
         "GET /v1/accounts/:account_id/changes",
+        "GET /v1/accounts/:account_id/statement",
         "GET /v1/transactions/:transaction_id",
         "POST /make-dummy-account",
         "POST /transaction",

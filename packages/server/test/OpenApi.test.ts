@@ -67,6 +67,11 @@ const reached: { readonly [code: string]: readonly [status: number, program: Pro
   invalid_request: [400, send()],
   account_not_found: [404, send(leg(noOne, "1"))],
   transaction_not_found: [404, get(`${transactions}/999999999`)],
+  change_not_found: [404, Effect.flatMap(open(), (a) => get(`/v1/accounts/${a.account_id}/balance?seq=1`))],
+  not_acceptable: [
+    406,
+    Effect.flatMap(open(), (a) => get(`/v1/accounts/${a.account_id}/changes`, { accept: "application/pdf" })),
+  ],
   version_conflict: [409, Effect.flatMap(open(), (a) => send(leg(a.account_id, "1", { expected_seq: 5 })))],
   body_too_large: [413, post(transactions, " ".repeat(2 * 1024 * 1024))],
   unsupported_media_type: [415, post(transactions, "{}", { "content-type": "text/plain" })],

@@ -1,0 +1,55 @@
+/** The history of an account as CSV. */
+import { changeOf } from "@banquo/api/Change"
+import * as Csv from "@banquo/domain/Csv"
+import type { PostedChange } from "@banquo/ledger/Posted"
+import { Stream } from "effect"
+
+const columns = [
+  "seq",
+  "change_id",
+  "transaction_id",
+  "account_id",
+  "flavor",
+  "amount",
+  "currency",
+  "posted",
+  "held",
+  "available",
+  "status",
+  "description",
+  "metadata",
+  "actor",
+  "effective_at",
+  "created_at",
+  "hash",
+]
+
+/** An unlimited account has nothing in `available`. Metadata is JSON. */
+export const csvRecord = (row: PostedChange): string => {
+  const change = changeOf(row)
+  return Csv.record([
+    `${change.seq}`,
+    `${change.change_id}`,
+    `${change.transaction_id}`,
+    change.account_id,
+    change.flavor,
+    change.amount,
+    change.currency,
+    change.balance.posted,
+    change.balance.held,
+    change.balance.available,
+    change.status,
+    change.description === null ? null : Csv.text(change.description),
+    JSON.stringify(change.metadata),
+    Csv.text(change.actor),
+    change.effective_at,
+    change.created_at,
+    change.hash,
+  ])
+}
+
+export const csv = <E, R>(changes: Stream.Stream<PostedChange, E, R>): Stream.Stream<string, E, R> =>
+  Stream.concat(
+    Stream.make(Csv.record(columns)),
+    Stream.mapArray(changes, (page) => [page.map(csvRecord).join("")]),
+  )
