@@ -1,15 +1,18 @@
 import { AccountId } from "@banquo/domain/AccountId"
-import { type AccountState, accountStatuses } from "@banquo/domain/AccountState"
+import { accountStatuses, type Tail } from "@banquo/domain/AccountState"
 import type * as Domain from "@banquo/domain/Account"
 import { AccountIdFromString } from "@banquo/domain/AccountId"
 import { Currency } from "@banquo/domain/Currency"
 import { CustomerAddress, CustomerName } from "@banquo/domain/Customer"
 import { Metadata, sorted } from "@banquo/domain/Metadata"
 import { Amount, NonNegativeAmount } from "@banquo/domain/Money"
+import { Description } from "@banquo/domain/Text"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { Schema } from "effect"
 import { amountOf, Balance, balanceOf } from "./Balance.ts"
 import { Hash, Time } from "./Change.ts"
+import { DryRunFlag } from "./DryRun.ts"
+import { ExpectedSeq } from "./Transaction.ts"
 
 export const Account = Schema.Struct({
   account_id: AccountId,
@@ -26,7 +29,7 @@ export const Account = Schema.Struct({
   updated_at: Time,
 }).annotate({ identifier: "Account" })
 
-export const accountOf = (account: Domain.Account, state: AccountState): typeof Account.Type => ({
+export const accountOf = (account: Domain.Account, state: Tail): typeof Account.Type => ({
   account_id: account.acctId,
   customer_name: account.custName,
   customer_address: account.custAddress,
@@ -53,7 +56,31 @@ export const NewAccount = Schema.Struct({
     description: 'how far below zero the balance may go; null: without limit; default "0"',
   }),
   metadata: Schema.optionalKey(Metadata),
+  dry_run: DryRunFlag,
 }).annotate({ identifier: "NewAccount" })
+
+const isNotEmpty = Schema.makeFilter(
+  (change: object) =>
+    ["status", "overdraft_limit", "customer_name", "customer_address"].some((key) => key in change) ||
+    "Expected something to change",
+)
+
+export const AccountChange = Schema.Struct({
+  status: Schema.optionalKey(Schema.Literals(accountStatuses)).annotateKey({
+    description: "closed: only with a balance of zero and without open holds, and for good",
+  }),
+  overdraft_limit: Schema.optionalKey(Schema.NullOr(NonNegativeAmount)).annotateKey({
+    description: "null: without limit; not below what is used of it",
+  }),
+  customer_name: Schema.optionalKey(CustomerName).annotateKey({ description: "corrected; the one before is kept" }),
+  customer_address: Schema.optionalKey(CustomerAddress),
+  reason: Schema.optionalKey(Description).annotateKey({ description: "kept with the change" }),
+  metadata: Schema.optionalKey(Metadata).annotateKey({ description: "of the change, not of the account" }),
+  expected_seq: ExpectedSeq,
+  dry_run: DryRunFlag,
+})
+  .check(isNotEmpty)
+  .annotate({ identifier: "AccountChange" })
 
 export const AccountsPage = Schema.Struct({
   accounts: Schema.Array(Account),

@@ -6,18 +6,21 @@
 import { AccountIdFromString } from "@banquo/domain/AccountId"
 import { BalanceChangeIdFromString } from "@banquo/domain/BalanceChangeId"
 import { IdempotencyKey } from "@banquo/domain/Idempotency"
-import { accountsPageMax, changesPageMax, pageDefault } from "@banquo/domain/Page"
 import { TimestampFromString } from "@banquo/domain/Timestamp"
 import { ByteSize, Schema, SchemaTransformation } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"
-import { Account, AccountsPage, NewAccount } from "./Account.ts"
 import { Change, ChangesPage } from "./Change.ts"
 import { formatOf, mediaTypes } from "./Format.ts"
 import { batchItemsMax, BatchVerdicts, NewBatch, streamItemBytesMax, Verdict } from "./Batch.ts"
 import { AxisParameter, BalanceAt, SeqParameter } from "./PastBalance.ts"
 import * as Problem from "./Problem.ts"
 import { Statement } from "./Statement.ts"
-import { NewTransaction, Transaction } from "./Transaction.ts"
+import { holdStates } from "@banquo/domain/Hold"
+import { accountsPageMax, changesPageMax, holdsPageMax, pageDefault } from "@banquo/domain/Page"
+import { Account, AccountChange, AccountsPage, NewAccount } from "./Account.ts"
+import { DryRun } from "./DryRun.ts"
+import { Hold, HoldCapture, HoldIncrease, HoldRelease, HoldsPage, HoldWritten, NewHold } from "./Hold.ts"
+import { NewReversal, NewTransaction, Transaction } from "./Transaction.ts"
 
 /** Largest body of a request, in bytes. */
 export const bodyBytesMax = 1024 * 1024
@@ -45,6 +48,10 @@ const written = <S extends Schema.Top>(schema: S) =>
     "idempotency-replayed": Schema.optionalKey(Schema.Literal("true")),
   }).pipe(HttpApiSchema.status("Created"))
 
+/** As {@link written}, of what was there before. */
+const replayable = <S extends Schema.Top>(schema: S) =>
+  HttpApiSchema.WithHeaders(schema, { "idempotency-replayed": Schema.optionalKey(Schema.Literal("true")) })
+
 /** Turns a request that does not fit its schema into an `invalid_request` problem that says where. */
 export class RequestSchema extends HttpApiMiddleware.Service<RequestSchema>()("@banquo/api/RequestSchema", {
   error: [Problem.InvalidRequest, Problem.InternalError],
@@ -55,7 +62,7 @@ export class AccountsApi extends HttpApiGroup.make("accounts")
     HttpApiEndpoint.post("open", "/", {
       headers: idempotency,
       payload: NewAccount,
-      success: written(Account),
+      success: [written(Account), DryRun],
       error: [...Problem.commonOfWrites, Problem.ScaleExceeded, Problem.InsufficientFunds],
     }).annotateMerge(OpenApi.annotations({ summary: "Open an account" })),
     HttpApiEndpoint.get("list", "/", {
@@ -70,6 +77,27 @@ export class AccountsApi extends HttpApiGroup.make("accounts")
       }),
       error: [...Problem.common, Problem.AccountNotFound],
     }).annotateMerge(OpenApi.annotations({ summary: "Read an account and its balance" })),
+    HttpApiEndpoint.patch("change", "/:account_id", {
+      params: { account_id: AccountIdFromString },
+      headers: {
+        ...idempotency,
+        "if-match": Schema.optionalKey(
+          Schema.String.check(
+            Schema.isPattern(/^"(?:0|[1-9]\d{0,14})"$/, {
+              message: 'Expected an ETag that an account gave, like "17"',
+            }),
+          ),
+        ).annotateKey({ description: "as expected_seq, answered with 412 if the account has changed" }),
+      },
+      payload: AccountChange,
+      success: replayable(Schema.Union([Account, DryRun])),
+      error: [...Problem.commonOfWrites, ...Problem.ofTerms],
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Freeze or close an account, change its overdraft limit, correct its customer",
+        description: "What is left out stays as it is. Each change of terms is a row of the account's history.",
+      }),
+    ),
     HttpApiEndpoint.get("changes", "/:account_id/changes", {
       params: { account_id: AccountIdFromString },
       query: {
@@ -158,9 +186,22 @@ export class TransactionsApi extends HttpApiGroup.make("transactions")
     HttpApiEndpoint.post("post", "/", {
       headers: idempotency,
       payload: NewTransaction,
-      success: written(Transaction),
+      success: [written(Transaction), DryRun],
       error: [...Problem.commonOfWrites, ...Problem.ofTransactions],
     }).annotateMerge(OpenApi.annotations({ summary: "Make one or more changes, all or none" })),
+    HttpApiEndpoint.post("reverse", "/:transaction_id/reverse", {
+      params: { transaction_id: BalanceChangeIdFromString },
+      headers: idempotency,
+      payload: NewReversal,
+      success: [written(Transaction), DryRun],
+      error: [...Problem.commonOfWrites, ...Problem.ofReversals],
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Take a transaction back, or a part of it",
+        description:
+          "Never more than the transaction moved, however many reversals there are. The transaction itself stays as it is; the reversal is another.",
+      }),
+    ),
     HttpApiEndpoint.post("batch", "/batch", {
       payload: [
         NewBatch,
@@ -190,6 +231,70 @@ export class TransactionsApi extends HttpApiGroup.make("transactions")
   .middleware(RequestSchema)
   .annotateMerge(OpenApi.annotations({ title: "Transactions" })) {}
 
+export class HoldsApi extends HttpApiGroup.make("holds")
+  .add(
+    HttpApiEndpoint.post("place", "/", {
+      headers: idempotency,
+      payload: NewHold,
+      success: [written(HoldWritten), DryRun],
+      error: [...Problem.commonOfWrites, ...Problem.ofNewHolds],
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Set money of an account aside",
+        description:
+          "It stays on the account and cannot be spent, until it is captured or released, or the hold expires.",
+      }),
+    ),
+    HttpApiEndpoint.get("list", "/", {
+      query: {
+        account_id: AccountIdFromString,
+        state: Schema.optionalKey(Schema.Literals(holdStates)),
+        limit: limit(holdsPageMax),
+        cursor: Schema.optionalKey(
+          Schema.String.check(
+            Schema.isPattern(/^before-(?:0|[1-9]\d{0,14})$/, { message: "Expected a cursor that a page gave" }),
+          ),
+        ),
+      },
+      success: HoldsPage,
+      error: [...Problem.common, Problem.AccountNotFound],
+    }).annotateMerge(OpenApi.annotations({ summary: "List the holds of an account, the newest first" })),
+    HttpApiEndpoint.get("read", "/:hold_id", {
+      params: { hold_id: BalanceChangeIdFromString },
+      success: Hold,
+      error: [...Problem.common, Problem.HoldNotFound],
+    }).annotateMerge(OpenApi.annotations({ summary: "Read a hold and what became of it" })),
+    HttpApiEndpoint.post("increase", "/:hold_id/increase", {
+      params: { hold_id: BalanceChangeIdFromString },
+      headers: idempotency,
+      payload: HoldIncrease,
+      success: [written(HoldWritten), DryRun],
+      error: [...Problem.commonOfWrites, ...Problem.ofIncreases],
+    }).annotateMerge(OpenApi.annotations({ summary: "Set more money aside for an open hold" })),
+    HttpApiEndpoint.post("capture", "/:hold_id/capture", {
+      params: { hold_id: BalanceChangeIdFromString },
+      headers: idempotency,
+      payload: HoldCapture,
+      success: [written(HoldWritten), DryRun],
+      error: [...Problem.commonOfWrites, ...Problem.ofCaptures],
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Take held money, all of it or a part",
+        description: "Out of the ledger, or to another account in the same transaction.",
+      }),
+    ),
+    HttpApiEndpoint.post("release", "/:hold_id/release", {
+      params: { hold_id: BalanceChangeIdFromString },
+      headers: idempotency,
+      payload: HoldRelease,
+      success: [written(HoldWritten), DryRun],
+      error: [...Problem.commonOfWrites, ...Problem.ofReleases],
+    }).annotateMerge(OpenApi.annotations({ summary: "Give back all that is left of an open hold" })),
+  )
+  .prefix("/v1/holds")
+  .middleware(RequestSchema)
+  .annotateMerge(OpenApi.annotations({ title: "Holds" })) {}
+
 export class HealthApi extends HttpApiGroup.make("health", { topLevel: true })
   .add(
     HttpApiEndpoint.get("livez", "/livez", {
@@ -210,6 +315,7 @@ const strict = { onExcessProperty: "error", errors: "all" } as const
 export class Api extends HttpApi.make("banquo")
   .add(AccountsApi)
   .add(TransactionsApi)
+  .add(HoldsApi)
   .add(HealthApi)
   .annotate(HttpApi.PayloadParseOptions, strict)
   .annotate(HttpApi.QueryParseOptions, strict)

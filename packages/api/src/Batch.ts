@@ -1,7 +1,8 @@
 import { IdempotencyKey } from "@banquo/domain/Idempotency"
 import { Schema } from "effect"
 import * as Problem from "./Problem.ts"
-import { NewTransaction, Transaction } from "./Transaction.ts"
+import { DryRun, DryRunFlag } from "./DryRun.ts"
+import { Transaction, transactionFields } from "./Transaction.ts"
 
 /** Most transactions of a batch. */
 export const batchItemsMax = 1000
@@ -10,9 +11,14 @@ export const batchItemsMax = 1000
 export const streamItemBytesMax = 64 * 1024
 
 export const NewBatchItem = Schema.Struct({
-  ...NewTransaction.fields,
+  ...transactionFields,
   idempotency_key: Schema.optionalKey(IdempotencyKey),
 }).annotate({ identifier: "NewBatchItem" })
+
+/** A line of a stream. */
+export const NewStreamItem = Schema.Struct({ ...NewBatchItem.fields, dry_run: DryRunFlag }).annotate({
+  identifier: "NewStreamItem",
+})
 
 const hasDistinctKeys = Schema.makeFilter((items: ReadonlyArray<typeof NewBatchItem.Type>) => {
   const keys = items.flatMap(({ idempotency_key }) => idempotency_key ?? [])
@@ -26,6 +32,7 @@ export const NewBatch = Schema.Struct({
     Schema.isMaxLength(batchItemsMax),
     hasDistinctKeys,
   ),
+  dry_run: DryRunFlag,
 }).annotate({ identifier: "NewBatch" })
 
 const Made = Schema.Struct({
@@ -33,6 +40,11 @@ const Made = Schema.Struct({
   replayed: Schema.Boolean.annotateKey({ description: "whether it was made before, by the same key" }),
   transaction: Transaction,
 }).annotate({ identifier: "Made" })
+
+const Judged = Schema.Struct({
+  status: Schema.Literal(200),
+  ...DryRun.fields,
+}).annotate({ identifier: "Judged" })
 
 const NotMade = Schema.Struct({
   status: Schema.Int.annotateKey({ description: "what the transaction alone would have been answered with" }),
@@ -49,7 +61,7 @@ const NotMade = Schema.Struct({
 }).annotate({ identifier: "NotMade" })
 
 /** What became of one transaction. */
-export const Verdict = Schema.Union([Made, NotMade])
+export const Verdict = Schema.Union([Made, NotMade, Judged])
 
 export const BatchVerdicts = Schema.Struct({
   made: Schema.Int.annotateKey({ description: "how many of them were made" }),

@@ -5,6 +5,7 @@
 import { AccountId } from "@banquo/domain/AccountId"
 import { accountStatuses } from "@banquo/domain/AccountState"
 import { BalanceChangeIdFromString } from "@banquo/domain/BalanceChangeId"
+import { comparisons, conditionSubjects } from "@banquo/domain/Condition"
 import { Currency } from "@banquo/domain/Currency"
 import { Amount } from "@banquo/domain/Money"
 import { Schema } from "effect"
@@ -93,6 +94,60 @@ export class VersionConflict extends declare<VersionConflict>()(
   { account_id: AccountId, expected_seq: Schema.Int, current_seq: Schema.Int },
 ) {}
 
+export class PreconditionFailed extends declare<PreconditionFailed>()(
+  "PreconditionFailed",
+  "precondition_failed",
+  412,
+  "The account has changed",
+  { account_id: AccountId, expected_seq: Schema.Int, current_seq: Schema.Int },
+) {}
+
+export class HoldNotFound extends declare<HoldNotFound>()(
+  "HoldNotFound",
+  "hold_not_found",
+  404,
+  "There is no such hold",
+  {
+    hold_id: BalanceChangeIdFromString,
+  },
+) {}
+
+export class HoldAlreadyCaptured extends declare<HoldAlreadyCaptured>()(
+  "HoldAlreadyCaptured",
+  "hold_already_captured",
+  409,
+  "The hold was captured",
+  { hold_id: BalanceChangeIdFromString },
+) {}
+
+export class HoldAlreadyReleased extends declare<HoldAlreadyReleased>()(
+  "HoldAlreadyReleased",
+  "hold_already_released",
+  409,
+  "The hold was released",
+  { hold_id: BalanceChangeIdFromString },
+) {}
+
+export class HoldExpired extends declare<HoldExpired>()("HoldExpired", "hold_expired", 409, "The hold has expired", {
+  hold_id: BalanceChangeIdFromString,
+}) {}
+
+export class AlreadyReversed extends declare<AlreadyReversed>()(
+  "AlreadyReversed",
+  "already_reversed",
+  409,
+  "The transaction was reversed",
+  { transaction_id: BalanceChangeIdFromString },
+) {}
+
+export class AccountNotEmpty extends declare<AccountNotEmpty>()(
+  "AccountNotEmpty",
+  "account_not_empty",
+  409,
+  "The account has money or open holds",
+  { account_id: AccountId, posted: Amount, held: Amount, currency: Currency },
+) {}
+
 export class BodyTooLarge extends declare<BodyTooLarge>()(
   "BodyTooLarge",
   "body_too_large",
@@ -172,6 +227,75 @@ export class AmountOutOfRange extends declare<AmountOutOfRange>()(
   { account_id: AccountId },
 ) {}
 
+export class ConditionNotMet extends declare<ConditionNotMet>()(
+  "ConditionNotMet",
+  "condition_not_met",
+  422,
+  "The account would not be as required",
+  {
+    account_id: AccountId,
+    subject: Schema.Literals(conditionSubjects),
+    comparison: Schema.Literals(comparisons),
+    amount: Amount,
+    actual: Schema.NullOr(Schema.String).annotateKey({ description: "a decimal string; null: without limit" }),
+  },
+) {}
+
+export class CaptureExceedsHold extends declare<CaptureExceedsHold>()(
+  "CaptureExceedsHold",
+  "capture_exceeds_hold",
+  422,
+  "The hold has less left",
+  { hold_id: BalanceChangeIdFromString, remaining: Amount, currency: Currency },
+) {}
+
+export class ExpiryOutOfRange extends declare<ExpiryOutOfRange>()(
+  "ExpiryOutOfRange",
+  "expiry_out_of_range",
+  422,
+  "A hold cannot last that short or that long",
+) {}
+
+export class TooManyHolds extends declare<TooManyHolds>()(
+  "TooManyHolds",
+  "too_many_holds",
+  422,
+  "The account has too many open holds",
+  { account_id: AccountId },
+) {}
+
+export class OverdraftInUse extends declare<OverdraftInUse>()(
+  "OverdraftInUse",
+  "overdraft_in_use",
+  422,
+  "More of the overdraft is in use",
+  {
+    account_id: AccountId,
+    used: Schema.String.annotateKey({ description: "held - posted, a decimal string" }),
+    currency: Currency,
+  },
+) {}
+
+export class NotReversible extends declare<NotReversible>()(
+  "NotReversible",
+  "not_reversible",
+  422,
+  "The transaction cannot be reversed",
+  { transaction_id: BalanceChangeIdFromString },
+) {}
+
+export class ReversalExceedsTransaction extends declare<ReversalExceedsTransaction>()(
+  "ReversalExceedsTransaction",
+  "reversal_exceeds_transaction",
+  422,
+  "There is less left to reverse",
+  {
+    transaction_id: BalanceChangeIdFromString,
+    account_id: AccountId,
+    remaining: Amount.annotateKey({ description: "the change that would take back all that is left" }),
+  },
+) {}
+
 export class IdempotencyKeyReused extends declare<IdempotencyKeyReused>()(
   "IdempotencyKeyReused",
   "idempotency_key_reused",
@@ -217,17 +341,42 @@ export const commonOfWrites = [
   Overloaded,
 ] as const
 
-/** Why a transaction is not made. */
-export const ofTransactions = [
-  SameAccount,
+/** Why a change of an account is not made. */
+const ofChanges = [
   AccountNotFound,
   AccountClosed,
   AccountFrozen,
   CurrencyMismatch,
   ScaleExceeded,
-  Unbalanced,
   VersionConflict,
   AmountOutOfRange,
   InsufficientFunds,
-  IdempotencyKeyReused,
+  ConditionNotMet,
 ] as const
+
+/** Why a transaction is not made. */
+export const ofTransactions = [...ofChanges, SameAccount, Unbalanced, IdempotencyKeyReused] as const
+
+/** Why a transaction is not taken back. */
+export const ofReversals = [
+  ...ofTransactions,
+  TransactionNotFound,
+  NotReversible,
+  AlreadyReversed,
+  ReversalExceedsTransaction,
+] as const
+
+/** Why the terms of an account are not changed. */
+export const ofTerms = [...ofChanges, PreconditionFailed, AccountNotEmpty, OverdraftInUse] as const
+
+/** Why a hold is not placed. */
+export const ofNewHolds = [...ofChanges, ExpiryOutOfRange, TooManyHolds] as const
+
+/** Why a hold is not released. */
+export const ofReleases = [...ofChanges, HoldNotFound, HoldAlreadyCaptured, HoldAlreadyReleased, HoldExpired] as const
+
+/** Why a hold is not increased. */
+export const ofIncreases = [...ofReleases, ExpiryOutOfRange] as const
+
+/** Why a hold is not captured. */
+export const ofCaptures = [...ofReleases, SameAccount, Unbalanced, CaptureExceedsHold] as const

@@ -7,14 +7,21 @@ import { Metadata, sorted } from "@banquo/domain/Metadata"
 import { NonZeroAmount } from "@banquo/domain/Money"
 import { Description } from "@banquo/domain/Text"
 import * as Timestamp from "@banquo/domain/Timestamp"
+import { TimestampFromString } from "@banquo/domain/Timestamp"
 import { Schema } from "effect"
 import { Change, changeOf, Time } from "./Change.ts"
+import { DryRunFlag } from "./DryRun.ts"
+import { Require } from "./Require.ts"
 
 export const Transaction = Schema.Struct({
   transaction_id: BalanceChangeIdFromString,
   description: Schema.NullOr(Schema.String),
   metadata: Metadata,
+  effective_at: Time.annotateKey({ description: "when it happened in the world" }),
   created_at: Time,
+  reverses_transaction_id: Schema.NullOr(BalanceChangeIdFromString).annotateKey({
+    description: "the transaction that this one takes back, as a whole or in part",
+  }),
   changes: Schema.Array(Change),
 }).annotate({ identifier: "Transaction" })
 
@@ -28,24 +35,59 @@ export const transactionOf = (
     transaction_id: first.xactId,
     description: first.description,
     metadata: sorted(first.metadata ?? {}),
+    effective_at: Timestamp.format(first.effectiveTime),
     created_at: Timestamp.format(first.chgCreateTime),
+    reverses_transaction_id: first.reversesXactId,
     changes: changes.map(changeOf),
   }
 }
+
+/** Optimistic concurrency: the sequence that the account must be at. */
+export const ExpectedSeq = Schema.optionalKey(
+  Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })),
+).annotateKey({ description: "the sequence that the account must be at" })
+
+/** When it happened in the world. */
+export const EffectiveAt = Schema.optionalKey(TimestampFromString).annotateKey({
+  description: "when it happened in the world, in the past or in the future; default: when the ledger takes it",
+})
 
 export const NewChange = Schema.Struct({
   account_id: AccountIdFromString,
   amount: NonZeroAmount.annotateKey({ description: "positive: into the account; negative: out of it" }),
   currency: Schema.optionalKey(Currency).annotateKey({ description: "what the account is taken to be in" }),
-  expected_seq: Schema.optionalKey(
-    Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })),
-  ).annotateKey({ description: "the sequence that the account must be at" }),
+  expected_seq: ExpectedSeq,
+  require: Schema.optionalKey(Require).annotateKey({
+    description: "what must be true of the account after the change",
+  }),
 }).annotate({ identifier: "NewChange" })
 
-export const NewTransaction = Schema.Struct({
+/** What a transaction says, wherever it is sent. */
+export const transactionFields = {
   changes: Schema.Array(NewChange)
     .check(Schema.isMinLength(1), Schema.isMaxLength(changesMax))
     .annotateKey({ description: "two or more must sum to zero in each currency" }),
   description: Schema.optionalKey(Description),
   metadata: Schema.optionalKey(Metadata),
-}).annotate({ identifier: "NewTransaction" })
+  effective_at: EffectiveAt,
+}
+
+export const NewTransaction = Schema.Struct({ ...transactionFields, dry_run: DryRunFlag }).annotate({
+  identifier: "NewTransaction",
+})
+
+export const NewReversal = Schema.Struct({
+  changes: Schema.optionalKey(
+    Schema.Array(NewChange).check(Schema.isMinLength(1), Schema.isMaxLength(changesMax)),
+  ).annotateKey({
+    description:
+      "how much to take back, of the opposite sign to the transaction's changes; default: all that was not taken back before",
+  }),
+  force: Schema.optionalKey(Schema.Boolean).annotateKey({
+    description: "whether overdraft limits are raised as far as the reversal needs; they stay raised",
+  }),
+  description: Schema.optionalKey(Description),
+  metadata: Schema.optionalKey(Metadata),
+  effective_at: EffectiveAt,
+  dry_run: DryRunFlag,
+}).annotate({ identifier: "NewReversal" })

@@ -10,6 +10,7 @@ import { FetchHttpClient } from "effect/http"
 import * as TestServer from "../../server/test/TestServer.ts"
 import { setStatus } from "../../server/test/TestServer.ts"
 import * as Client from "../src/Client.ts"
+import { made } from "../src/DryRun.ts"
 import * as Problem from "../src/Problem.ts"
 
 const EUR = Currency.make("EUR")
@@ -30,23 +31,27 @@ layer(withHttp, { excludeTestServices: true })("the typed client", (it) => {
   it.effect("opens, posts, reads and pages", () =>
     Effect.gen(function* () {
       const api = yield* client
-      const { body: ann, headers: opened } = yield* api.accounts.open({
-        headers: { "idempotency-key": IdempotencyKey.make("client-1") },
-        payload: {
-          customer_name: "Ann",
-          currency: EUR,
-          initial_balance: amount("100"),
-          overdraft_limit: null,
-          metadata: JSON.parse('{"__proto__":"kept","b":"2"}'),
-        },
-      })
+      const { body: ann, headers: opened } = yield* made(
+        api.accounts.open({
+          headers: { "idempotency-key": IdempotencyKey.make("client-1") },
+          payload: {
+            customer_name: "Ann",
+            currency: EUR,
+            initial_balance: amount("100"),
+            overdraft_limit: null,
+            metadata: JSON.parse('{"__proto__":"kept","b":"2"}'),
+          },
+        }),
+      )
       assert.deepStrictEqual(opened, {})
       assert.deepStrictEqual([ann.balance.posted, ann.balance.available], ["100.00", null])
       assert.deepStrictEqual(Object.entries(ann.metadata), [
         ["__proto__", "kept"],
         ["b", "2"],
       ])
-      const { body: bob } = yield* api.accounts.open({ headers: {}, payload: { customer_name: "Bob", currency: EUR } })
+      const { body: bob } = yield* made(
+        api.accounts.open({ headers: {}, payload: { customer_name: "Bob", currency: EUR } }),
+      )
 
       const transfer = {
         headers: { "idempotency-key": IdempotencyKey.make("client-2") },
@@ -58,10 +63,10 @@ layer(withHttp, { excludeTestServices: true })("the typed client", (it) => {
           description: "rent",
         },
       }
-      const first = yield* api.transactions.post(transfer)
+      const first = yield* made(api.transactions.post(transfer))
       assert.strictEqual(typeof first.body.transaction_id, "bigint")
       assert.deepStrictEqual(first.headers, {})
-      const again = yield* api.transactions.post(transfer)
+      const again = yield* made(api.transactions.post(transfer))
       assert.deepStrictEqual(again.body, first.body)
       assert.deepStrictEqual(again.headers, { "idempotency-replayed": "true" })
       const read = yield* api.transactions.read({ params: { transaction_id: first.body.transaction_id } })
@@ -120,7 +125,9 @@ layer(withHttp, { excludeTestServices: true })("the typed client", (it) => {
   it.effect("fails with the classes of Problem.ts, caught by their tags", () =>
     Effect.gen(function* () {
       const api = yield* client
-      const { body: ann } = yield* api.accounts.open({ headers: {}, payload: { customer_name: "Ann", currency: EUR } })
+      const { body: ann } = yield* made(
+        api.accounts.open({ headers: {}, payload: { customer_name: "Ann", currency: EUR } }),
+      )
       const { account_id } = ann
       const post = (...changes: ReadonlyArray<object>) =>
         api.transactions.post({
@@ -155,7 +162,9 @@ layer(withHttp, { excludeTestServices: true })("the typed client", (it) => {
       assert.instanceOf(yield* Effect.flip(post({ currency: Currency.make("USD") })), Problem.CurrencyMismatch)
       assert.instanceOf(yield* Effect.flip(post({ amount: amount("0.001") })), Problem.ScaleExceeded)
       assert.instanceOf(yield* Effect.flip(post({}, {})), Problem.SameAccount)
-      const { body: bob } = yield* api.accounts.open({ headers: {}, payload: { customer_name: "Bob", currency: EUR } })
+      const { body: bob } = yield* made(
+        api.accounts.open({ headers: {}, payload: { customer_name: "Bob", currency: EUR } }),
+      )
       const unbalanced = yield* Effect.flip(post({}, { account_id: bob.account_id }))
       assert.instanceOf(unbalanced, Problem.Unbalanced)
       assert.deepStrictEqual([unbalanced.sum, unbalanced.currency], ["2.00", "EUR"])

@@ -4,6 +4,7 @@
  */
 import type { AccountId } from "@banquo/domain/AccountId"
 import type { BalanceChange } from "@banquo/domain/BalanceChange"
+import { noHolds } from "@banquo/domain/Hold"
 import * as Money from "@banquo/domain/Money"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import * as BalanceChangeTable from "@banquo/ledger/BalanceChangeTable"
@@ -35,7 +36,9 @@ const program = Effect.gen(function* () {
   >`SELECT DISTINCT ON (b.acct_id) b.acct_id, c.currency, ${sql.literal(BalanceChangeTable.stateColumns)}
     FROM balance_change b JOIN account c ON c.acct_id = b.acct_id ORDER BY b.acct_id, b.acct_seq DESC
     LIMIT ${options.rowsMax}`
-  const heads = new Map(tails.map((row) => [row.acct_id, BalanceChangeTable.stateOfRow(row, row.acct_id)]))
+  const heads = new Map(
+    tails.map((row) => [row.acct_id, { ...BalanceChangeTable.tailOfRow(row, row.acct_id), openHolds: noHolds }]),
+  )
   const accounts = [...heads.keys()]
 
   const rows: Array<BalanceChange> = []

@@ -6,7 +6,9 @@ import type { AccountState } from "@banquo/domain/AccountState"
 import type { BalanceChange } from "@banquo/domain/BalanceChange"
 import type { BalanceChangeId } from "@banquo/domain/BalanceChangeId"
 import type { Currency } from "@banquo/domain/Currency"
-import { decide, type PostTransactionRefusal } from "@banquo/domain/Decide"
+import { decide } from "@banquo/domain/Decide"
+import type { PostTransactionRefusal } from "@banquo/domain/rules/PostTransaction"
+import { noHolds } from "@banquo/domain/Hold"
 import { accountIds, type PostTransaction, type Request } from "@banquo/domain/Intent"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import * as BalanceChangeTable from "@banquo/ledger/BalanceChangeTable"
@@ -90,7 +92,10 @@ const selectTails = (sql: SqlClient.SqlClient, acctIds: ReadonlyArray<AccountId>
     WHERE c.acct_id IN ${sql.in(acctIds)}`.pipe(
     Effect.map((rows) => ({
       heads: new Map(
-        rows.map((row): [AccountId, AccountState] => [row.acct_id, BalanceChangeTable.stateOfRow(row, row.acct_id)]),
+        rows.map((row): [AccountId, AccountState] => [
+          row.acct_id,
+          { ...BalanceChangeTable.tailOfRow(row, row.acct_id), openHolds: noHolds },
+        ]),
       ),
       ids: rows.map(({ new_id }) => new_id).sort((a, b) => (a < b ? -1 : 1)),
     })),

@@ -9,7 +9,7 @@ import { seal } from "@banquo/domain/ChangeHash"
 import { Currency } from "@banquo/domain/Currency"
 import { decide } from "@banquo/domain/Decide"
 import { IdempotencyKey } from "@banquo/domain/Idempotency"
-import type { Intent } from "@banquo/domain/Intent"
+import type { OpenAccount, PostTransaction } from "@banquo/domain/Intent"
 import * as Money from "@banquo/domain/Money"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { assert, describe, it } from "@effect/vitest"
@@ -32,7 +32,7 @@ const good = (): Evidence => {
   let id = 0n
   let time = 0
 
-  const apply = (intent: Intent, key: string | null) => {
+  const apply = (intent: OpenAccount | PostTransaction, key: string | null) => {
     const count = intent._tag === "OpenAccount" ? 1 : intent.changes.length
     const ids = Array.from({ length: count }, () => BalanceChangeId.make((id += 1n)))
     const decision = Result.getOrThrow(

@@ -12,3 +12,13 @@ export interface Account {
   readonly acctCreateTime: Timestamp
   readonly metadata: Metadata | null
 }
+
+/** A row of `account_correction`: what is said of the customer from a change of the account on. */
+export interface AccountCorrection {
+  readonly acctId: AccountId
+  /** Of the TERMS row that it was made with, whose `request_hash` covers it. */
+  readonly acctSeq: number
+  /** `null`: as before. */
+  readonly custName: string | null
+  readonly custAddress: string | null
+}

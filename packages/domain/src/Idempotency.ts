@@ -3,9 +3,21 @@
  * the money or not at all, and never expires. A refusal writes nothing, so the same key may succeed later.
  */
 import { Schema } from "effect"
+import { accountStatuses } from "./AccountState.ts"
 import type { Actor } from "./Actor.ts"
 import { CanonicalBytes } from "./CanonicalBytes.ts"
-import type { Intent, OpenAccount, PostTransaction, Request } from "./Intent.ts"
+import { comparisons, type Condition, conditionSubjects } from "./Condition.ts"
+import type {
+  Change,
+  ChangeTerms,
+  Expectation,
+  Expiry,
+  Intent,
+  OpenAccount,
+  PostTransaction,
+  Remarks,
+  Request,
+} from "./Intent.ts"
 import { fromAmount } from "./Money.ts"
 
 /** A caller's name for one write: 1 to 255 visible ASCII characters, so that it travels in a header unchanged. */
@@ -29,9 +41,78 @@ export const idemKeyOf = ({ actor, idempotencyKey }: Request): string | null =>
  */
 export const requestHash = (intent: Intent): Uint8Array => {
   const bytes = new CanonicalBytes(`banquo:request:${intent._tag}:v1`)
-  if (intent._tag === "OpenAccount") writeOpenAccount(bytes, intent)
-  else writePostTransaction(bytes, intent)
+  writeIntent(bytes, intent)
   return bytes.sha256()
+}
+
+const writeIntent = (bytes: CanonicalBytes, intent: Intent): unknown => {
+  switch (intent._tag) {
+    case "OpenAccount":
+      return writeOpenAccount(bytes, intent)
+    case "PostTransaction":
+      return writePostTransaction(bytes, intent)
+    case "PlaceHold":
+      bytes.uuid(intent.acctId).i64(fromAmount(intent.amount))
+      writeExpiry(bytes, intent.expiry)
+      writeExpectation(bytes, intent)
+      return writeRemarks(bytes, intent)
+    case "IncreaseHold":
+      bytes.i64(intent.holdId).i64(fromAmount(intent.amount))
+      bytes.optional(intent.expiry, (expiry) => writeExpiry(bytes, expiry))
+      writeExpectation(bytes, intent)
+      return writeRemarks(bytes, intent)
+    case "CaptureHold":
+      bytes
+        .i64(intent.holdId)
+        .optional(intent.amount, (amount) => bytes.i64(fromAmount(amount)))
+        .u8(intent.isFinal ? 1 : 0)
+        .optional(intent.to, (to) => bytes.uuid(to))
+        .optional(intent.effectiveTime, (time) => bytes.i64(time))
+      writeExpectation(bytes, intent)
+      return writeRemarks(bytes, intent)
+    case "ReleaseHold":
+      bytes.i64(intent.holdId)
+      writeExpectation(bytes, intent)
+      return writeRemarks(bytes, intent)
+    case "ExpireHolds":
+      return bytes.uuid(intent.acctId)
+    case "ChangeTerms":
+      return writeChangeTerms(bytes, intent)
+    case "ReverseTransaction":
+      bytes
+        .i64(intent.xactId)
+        .optional(intent.changes, (changes) => writeChanges(bytes, changes))
+        .u8(intent.isForced ? 1 : 0)
+        .optional(intent.effectiveTime, (time) => bytes.i64(time))
+      return writeRemarks(bytes, intent)
+  }
+}
+
+const writeRemarks = (bytes: CanonicalBytes, { description, metadata }: Remarks) =>
+  bytes.optional(description, (text) => bytes.text(text)).optional(metadata, (map) => bytes.map(map))
+
+const writeExpiry = (bytes: CanonicalBytes, expiry: Expiry) =>
+  "at" in expiry ? bytes.u8(0).i64(expiry.at) : bytes.u8(1).u32(expiry.ttl)
+
+const writeExpectation = (bytes: CanonicalBytes, { currency, expectedSeq, require }: Expectation) =>
+  bytes
+    .optional(currency, (code) => bytes.text(code))
+    .optional(expectedSeq, (seq) => bytes.i64(BigInt(seq)))
+    .optional(require, (conditions) => writeConditions(bytes, conditions))
+
+const writeConditions = (bytes: CanonicalBytes, conditions: ReadonlyArray<Condition>) => {
+  bytes.u32(conditions.length)
+  for (const { amount, comparison, subject } of conditions) {
+    bytes.u8(conditionSubjects.indexOf(subject)).u8(comparisons.indexOf(comparison)).i64(fromAmount(amount))
+  }
+}
+
+const writeChanges = (bytes: CanonicalBytes, changes: ReadonlyArray<Change>) => {
+  bytes.u32(changes.length)
+  for (const change of changes) {
+    bytes.uuid(change.acctId).i64(fromAmount(change.amount))
+    writeExpectation(bytes, change)
+  }
 }
 
 const writeOpenAccount = (bytes: CanonicalBytes, intent: OpenAccount) =>
@@ -45,13 +126,20 @@ const writeOpenAccount = (bytes: CanonicalBytes, intent: OpenAccount) =>
     .optional(intent.metadata, (map) => bytes.map(map))
 
 const writePostTransaction = (bytes: CanonicalBytes, intent: PostTransaction) => {
-  bytes.u32(intent.changes.length)
-  for (const change of intent.changes) {
-    bytes
-      .uuid(change.acctId)
-      .i64(fromAmount(change.amount))
-      .optional(change.currency, (currency) => bytes.text(currency))
-      .optional(change.expectedSeq, (seq) => bytes.i64(BigInt(seq)))
-  }
-  bytes.optional(intent.description, (text) => bytes.text(text)).optional(intent.metadata, (map) => bytes.map(map))
+  writeChanges(bytes, intent.changes)
+  writeRemarks(bytes, intent)
+  return bytes.optional(intent.effectiveTime, (time) => bytes.i64(time))
+}
+
+/** `undefined`, a limit and no limit are three things to ask for. */
+const writeChangeTerms = (bytes: CanonicalBytes, intent: ChangeTerms) => {
+  bytes
+    .uuid(intent.acctId)
+    .optional(intent.acctStatus, (status) => bytes.u8(accountStatuses.indexOf(status)))
+    .u8(intent.overdraftLimit === undefined ? 0 : 1)
+    .optional(intent.overdraftLimit, (limit) => bytes.i64(fromAmount(limit)))
+    .optional(intent.custName, (name) => bytes.text(name))
+    .optional(intent.custAddress, (address) => bytes.text(address))
+  writeExpectation(bytes, intent)
+  return writeRemarks(bytes, { description: intent.reason, metadata: intent.metadata })
 }

@@ -52,6 +52,11 @@ export const NonNegativeAmount = Amount.check(
   Schema.makeFilter((amount: Amount) => !amount.startsWith("-") || "Expected an amount of zero or more"),
 )
 
+/** An amount above zero, where the direction is said otherwise. */
+export const PositiveAmount = Amount.check(
+  Schema.makeFilter((amount: Amount) => !/^(?:-|[0.]+$)/.test(amount) || "Expected an amount above zero"),
+)
+
 /** How many decimals the caller wrote: `"1.50"` has two. */
 export const decimalsOf = (amount: Amount): number => {
   const point = amount.indexOf(".")

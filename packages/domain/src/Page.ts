@@ -6,3 +6,6 @@ export const accountsPageMax = 200
 
 /** Most changes of a page. */
 export const changesPageMax = 1000
+
+/** Most holds of a page. */
+export const holdsPageMax = 200

@@ -6,7 +6,9 @@ import { Schema } from "effect"
 import { AccountId } from "./AccountId.ts"
 import { accountStatuses } from "./AccountState.ts"
 import { BalanceChangeId } from "./BalanceChangeId.ts"
+import { comparisons, conditionSubjects } from "./Condition.ts"
 import { Currency, scaleOf } from "./Currency.ts"
+import { ttlMax, ttlMin, openHoldsMax } from "./Hold.ts"
 import { Amount } from "./Money.ts"
 
 export class IdempotencyKeyReused extends Schema.TaggedError<IdempotencyKeyReused>()("IdempotencyKeyReused", {}) {
@@ -125,5 +127,135 @@ export class ChangeNotFound extends Schema.TaggedError<ChangeNotFound>()("Change
 }) {
   override get message() {
     return `account ${this.accountId} has no change ${this.seq}: it is at sequence ${this.currentSeq}`
+  }
+}
+
+export class HoldNotFound extends Schema.TaggedError<HoldNotFound>()("HoldNotFound", { holdId: BalanceChangeId }) {
+  override get message() {
+    return `there is no hold ${this.holdId}`
+  }
+}
+
+/** The hold has ended, in a way that only its rows tell. */
+export class HoldEnded extends Schema.TaggedError<HoldEnded>()("HoldEnded", { holdId: BalanceChangeId }) {
+  override get message() {
+    return `hold ${this.holdId} has ended`
+  }
+}
+
+export class HoldAlreadyCaptured extends Schema.TaggedError<HoldAlreadyCaptured>()("HoldAlreadyCaptured", {
+  holdId: BalanceChangeId,
+}) {
+  override get message() {
+    return `hold ${this.holdId} was captured`
+  }
+}
+
+export class HoldAlreadyReleased extends Schema.TaggedError<HoldAlreadyReleased>()("HoldAlreadyReleased", {
+  holdId: BalanceChangeId,
+}) {
+  override get message() {
+    return `hold ${this.holdId} was released`
+  }
+}
+
+export class HoldExpired extends Schema.TaggedError<HoldExpired>()("HoldExpired", { holdId: BalanceChangeId }) {
+  override get message() {
+    return `hold ${this.holdId} has expired`
+  }
+}
+
+/** There is no hold to tidy up. */
+export class NothingExpired extends Schema.TaggedError<NothingExpired>()("NothingExpired", { accountId: AccountId }) {
+  override get message() {
+    return `no open hold of account ${this.accountId} has expired`
+  }
+}
+
+export class CaptureExceedsHold extends Schema.TaggedError<CaptureExceedsHold>()("CaptureExceedsHold", {
+  holdId: BalanceChangeId,
+  /** What is left of the hold. */
+  remaining: Amount,
+  currency: Currency,
+}) {
+  override get message() {
+    return `hold ${this.holdId} has ${this.remaining} ${this.currency} left`
+  }
+}
+
+export class ExpiryOutOfRange extends Schema.TaggedError<ExpiryOutOfRange>()("ExpiryOutOfRange", {}) {
+  override get message() {
+    return `a hold lasts from ${ttlMin} to ${ttlMax} seconds`
+  }
+}
+
+export class TooManyHolds extends Schema.TaggedError<TooManyHolds>()("TooManyHolds", { accountId: AccountId }) {
+  override get message() {
+    return `account ${this.accountId} has ${openHoldsMax} open holds already`
+  }
+}
+
+export class AccountNotEmpty extends Schema.TaggedError<AccountNotEmpty>()("AccountNotEmpty", {
+  accountId: AccountId,
+  balance: Amount,
+  held: Amount,
+  currency: Currency,
+}) {
+  override get message() {
+    return `account ${this.accountId} has a balance of ${this.balance} ${this.currency}, and ${this.held} ${this.currency} held`
+  }
+}
+
+export class OverdraftInUse extends Schema.TaggedError<OverdraftInUse>()("OverdraftInUse", {
+  accountId: AccountId,
+  /** How much of the overdraft is used now: held - balance. A decimal string, perhaps of a digit more than an {@link Amount}. */
+  used: Schema.String,
+  currency: Currency,
+}) {
+  override get message() {
+    return `account ${this.accountId} uses ${this.used} ${this.currency} of its overdraft`
+  }
+}
+
+export class AlreadyReversed extends Schema.TaggedError<AlreadyReversed>()("AlreadyReversed", {
+  transactionId: BalanceChangeId,
+}) {
+  override get message() {
+    return `transaction ${this.transactionId} was reversed`
+  }
+}
+
+export class NotReversible extends Schema.TaggedError<NotReversible>()("NotReversible", {
+  transactionId: BalanceChangeId,
+}) {
+  override get message() {
+    return `transaction ${this.transactionId} moved no money that could be taken back, or is a reversal itself`
+  }
+}
+
+export class ReversalExceedsTransaction extends Schema.TaggedError<ReversalExceedsTransaction>()(
+  "ReversalExceedsTransaction",
+  {
+    transactionId: BalanceChangeId,
+    accountId: AccountId,
+    /** The change of the account that would take back all that has not been taken back yet; zero, if it has none. */
+    remaining: Amount,
+  },
+) {
+  override get message() {
+    return `of transaction ${this.transactionId}, ${this.remaining} is left to be reversed on account ${this.accountId}`
+  }
+}
+
+export class ConditionNotMet extends Schema.TaggedError<ConditionNotMet>()("ConditionNotMet", {
+  accountId: AccountId,
+  subject: Schema.Literals(conditionSubjects),
+  comparison: Schema.Literals(comparisons),
+  amount: Amount,
+  /** What it would have come to, a decimal string; `null`: without limit. */
+  actual: Schema.NullOr(Schema.String),
+}) {
+  override get message() {
+    return `${this.subject} of account ${this.accountId} would be ${this.actual ?? "without limit"}, which is not ${this.comparison} ${this.amount}`
   }
 }

@@ -7,7 +7,9 @@ import type { BalanceChange } from "../src/BalanceChange.ts"
 import { BalanceChangeId } from "../src/BalanceChangeId.ts"
 import { genesisHash, seal } from "../src/ChangeHash.ts"
 import { Currency } from "../src/Currency.ts"
-import { type Decision, decide } from "../src/Decide.ts"
+import { decide } from "../src/Decide.ts"
+import type { Decision } from "../src/Decision.ts"
+import { noHolds } from "../src/Hold.ts"
 import { IdempotencyKey, idemKeyOf, requestHash } from "../src/Idempotency.ts"
 import {
   accountIds,
@@ -279,6 +281,7 @@ const state = (index: number, other: Partial<AccountState> = {}): AccountState =
   acctStatus: "open",
   chgCreateTime: Timestamp.make(now - 1_000_000n),
   chgHash: new Uint8Array(32).fill(index),
+  openHolds: noHolds,
   ...other,
 })
 

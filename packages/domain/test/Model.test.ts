@@ -14,7 +14,7 @@ import { genesisHash, seal } from "../src/ChangeHash.ts"
 import { Currency } from "../src/Currency.ts"
 import { decide } from "../src/Decide.ts"
 import { IdempotencyKey, idemKeyOf, requestHash } from "../src/Idempotency.ts"
-import { type Change, type Request, rowCount } from "../src/Intent.ts"
+import { type Change, type OpenAccount, type PostTransaction, type Request, rowCount } from "../src/Intent.ts"
 import * as Money from "../src/Money.ts"
 import * as Timestamp from "../src/Timestamp.ts"
 
@@ -30,6 +30,8 @@ const most = 999_999_999_999_999_999n
 const scales: Record<string, number> = { USD: 2, EUR: 2, JPY: 0, BHD: 3, CLF: 4 }
 const codes = Object.keys(scales)
 
+type Asked = Request<OpenAccount | PostTransaction>
+
 class Model {
   readonly balance = new Map<string, bigint>()
   readonly held = new Map<string, bigint>()
@@ -42,7 +44,7 @@ class Model {
   /** What came into the ledger from outside, by currency: openings and single changes. */
   readonly inflow = new Map<string, bigint>()
 
-  submit(request: Request): string {
+  submit(request: Asked): string {
     const key = request.idempotencyKey === null ? null : JSON.stringify([request.actor, request.idempotencyKey])
     const asked = Model.#said(request)
     if (key !== null && this.keys.has(key)) return this.keys.get(key) === asked ? "Replayed" : "IdempotencyKeyReused"
@@ -52,7 +54,7 @@ class Model {
   }
 
   /** The request in words, amounts by value. */
-  static #said({ intent }: Request): string {
+  static #said({ intent }: Asked): string {
     if (intent._tag === "OpenAccount") {
       const { acctId, currency, initialBalance, overdraftLimit } = intent
       const limit = overdraftLimit === null ? "none" : String(tenThousandths(overdraftLimit))
@@ -62,7 +64,7 @@ class Model {
     return JSON.stringify(["post", changes, intent.description])
   }
 
-  #judge({ intent }: Request): string {
+  #judge({ intent }: Asked): string {
     if (intent._tag === "OpenAccount") {
       const { acctId, currency, initialBalance, overdraftLimit } = intent
       if (this.balance.has(acctId)) return "AccountAlreadyExists"
@@ -183,7 +185,7 @@ class Ledger {
         acctStatus: head.acctStatus,
         xactId: id,
         holdId: chgFlavor === "HOLD" ? id : null,
-        holdExpiresAt: null,
+        holdExpiresAt: chgFlavor === "HOLD" ? Timestamp.make(time + 1_000_000_000_000n) : null,
         reversesXactId: null,
         description: null,
         metadata: null,
@@ -237,7 +239,7 @@ const idOf = (index: number) => AccountId.make(`00000000-0000-4000-8000-${String
 class Callers {
   readonly #dice: Dice
   readonly #ledger: Ledger
-  readonly #asked: Array<Request> = []
+  readonly #asked: Array<Asked> = []
   #accounts = 0
   #keys = 0
 
@@ -246,10 +248,10 @@ class Callers {
     this.#ledger = ledger
   }
 
-  next(): Request {
+  next(): Asked {
     const dice = this.#dice
     if (this.#asked.length > 0 && dice.oneIn(12)) return this.#again(dice.of(this.#asked))
-    const request: Request = {
+    const request: Asked = {
       intent: this.#accounts < 10 || dice.oneIn(25) ? this.#opening() : this.#transaction(),
       actor: dice.of(actors),
       idempotencyKey: dice.oneIn(2) ? IdempotencyKey.make(`key-${this.#keys++}`) : null,
@@ -259,7 +261,7 @@ class Callers {
   }
 
   /** The same request once more, perhaps with its amounts spelled otherwise; or its key for something else. */
-  #again(request: Request): Request {
+  #again(request: Asked): Asked {
     const dice = this.#dice
     const { intent } = request
     if (dice.oneIn(5)) return { ...request, actor: dice.of(actors) }
@@ -274,7 +276,7 @@ class Callers {
     return { ...request, intent: { ...intent, changes } }
   }
 
-  #opening(): Request["intent"] {
+  #opening(): OpenAccount {
     const dice = this.#dice
     const code = dice.of(["USD", "USD", "USD", "EUR", "JPY", "BHD", "CLF"])
     const isKnown = this.#accounts > 0 && dice.oneIn(10)
@@ -296,7 +298,7 @@ class Callers {
     }
   }
 
-  #transaction(): Request["intent"] {
+  #transaction(): PostTransaction {
     const dice = this.#dice
     const legs = dice.oneIn(3) ? 1 : 2 + dice.roll(4)
     const states = this.#accountsFor(legs)

@@ -5,7 +5,8 @@ import type { AccountState } from "../src/AccountState.ts"
 import { Actor } from "../src/Actor.ts"
 import { BalanceChangeId } from "../src/BalanceChangeId.ts"
 import { Currency, scaleOf } from "../src/Currency.ts"
-import type { Stamp } from "../src/Decide.ts"
+import type { Stamp } from "../src/Decision.ts"
+import { noHolds } from "../src/Hold.ts"
 import { IdempotencyKey } from "../src/Idempotency.ts"
 import type { Change, OpenAccount, PostTransaction, Request } from "../src/Intent.ts"
 import * as Money from "../src/Money.ts"
@@ -76,6 +77,7 @@ const account = (spec: AccountSpec, index: number, currency: Currency): AccountS
     acctStatus: spec.acctStatus,
     chgCreateTime: Timestamp.make(now + BigInt(spec.ahead)),
     chgHash: Uint8Array.from({ length: 32 }, (_, octet) => (octet * 17 + index) & 255),
+    openHolds: noHolds,
   }
 }
 
@@ -203,7 +205,7 @@ const open = (spec: OpenSpec): Request<OpenAccount> => {
 
 export interface World {
   readonly heads: ReadonlyMap<AccountId, AccountState>
-  readonly request: Request
+  readonly request: Request<OpenAccount | PostTransaction>
 }
 
 export interface WorldOfTwo {
@@ -242,7 +244,7 @@ export const world: Arbitrary.Arbitrary<World> = Arbitrary.all({
 }).pipe(
   Arbitrary.map((spec) => ({
     heads: headsOf(spec.states),
-    request: frozen<Request>(spec.kind === "open" ? open(spec.open) : post(spec.post, spec.states)),
+    request: frozen<World["request"]>(spec.kind === "open" ? open(spec.open) : post(spec.post, spec.states)),
   })),
 )
 

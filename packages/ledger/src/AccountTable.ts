@@ -1,5 +1,5 @@
 /** The table `account`: its rows and the statements on it. */
-import type { Account } from "@banquo/domain/Account"
+import type { Account, AccountCorrection } from "@banquo/domain/Account"
 import type { AccountId } from "@banquo/domain/AccountId"
 import type { Currency } from "@banquo/domain/Currency"
 import type { Metadata } from "@banquo/domain/Metadata"
@@ -21,6 +21,16 @@ export interface AccountRow {
 /** Times as text in UTC, whatever the zone of the session: a JS `Date` would drop their microseconds. */
 export const accountColumns = `c.acct_id, c.cust_name, c.cust_address, c.currency,
   (c.acct_create_time AT TIME ZONE 'UTC')::TEXT AS acct_create_time, c.metadata`
+
+/** As {@link accountColumns}, with the customer as corrected up to the change `b` of the account. */
+export const correctedAccountColumns = `c.acct_id,
+  COALESCE((SELECT k.cust_name FROM account_correction k
+    WHERE k.acct_id = c.acct_id AND k.acct_seq <= b.acct_seq AND k.cust_name IS NOT NULL
+    ORDER BY k.acct_seq DESC LIMIT 1), c.cust_name) AS cust_name,
+  COALESCE((SELECT k.cust_address FROM account_correction k
+    WHERE k.acct_id = c.acct_id AND k.acct_seq <= b.acct_seq AND k.cust_address IS NOT NULL
+    ORDER BY k.acct_seq DESC LIMIT 1), c.cust_address) AS cust_address,
+  c.currency, (c.acct_create_time AT TIME ZONE 'UTC')::TEXT AS acct_create_time, c.metadata`
 
 export const accountOfRow = (row: AccountRow): Account => ({
   acctId: row.acct_id,
@@ -49,4 +59,22 @@ export const insert = (
       ${column(text, (a) => Timestamp.format(a.acctCreateTime))}::TEXT[],
       ${column(text, (a) => (a.metadata === null ? null : JSON.stringify(a.metadata)))}::TEXT[]
     ) AS r(acct_id, cust_name, cust_address, currency, acct_create_time, metadata)`
+}
+
+/** Adds corrections by one statement; the TERMS rows that they belong to go into the same transaction. */
+export const insertCorrections = (
+  sql: SqlClient.SqlClient,
+  corrections: ReadonlyArray<AccountCorrection>,
+): Effect.Effect<unknown, SqlError.SqlError> => {
+  const column = (oid: number, value: (correction: AccountCorrection) => unknown) => array(oid, corrections.map(value))
+  const { int8, text, uuid } = PgTypes.OID
+  return sql`
+    INSERT INTO account_correction (acct_id, acct_seq, cust_name, cust_address)
+    SELECT r.acct_id, r.acct_seq, r.cust_name, r.cust_address
+    FROM unnest(
+      ${column(uuid, (c) => c.acctId)}::UUID[],
+      ${column(int8, (c) => BigInt(c.acctSeq))}::INT8[],
+      ${column(text, (c) => c.custName)}::TEXT[],
+      ${column(text, (c) => c.custAddress)}::TEXT[]
+    ) AS r(acct_id, acct_seq, cust_name, cust_address)`
 }

@@ -3,18 +3,21 @@ import type { Account } from "@banquo/domain/Account"
 import { AccountId } from "@banquo/domain/AccountId"
 import type { AccountState } from "@banquo/domain/AccountState"
 import type { Currency } from "@banquo/domain/Currency"
-import type { OpenAccountRefusal } from "@banquo/domain/Decide"
+import type { OpenAccountRefusal } from "@banquo/domain/rules/OpenAccount"
 import type { IdempotencyKey } from "@banquo/domain/Idempotency"
+import type { OpenAccount } from "@banquo/domain/Intent"
 import type { Metadata } from "@banquo/domain/Metadata"
 import { Amount } from "@banquo/domain/Money"
 import { accountsPageMax } from "@banquo/domain/Page"
 import { AccountNotFound, type IdempotencyKeyReused } from "@banquo/domain/Refusal"
 import { Effect } from "effect"
-import { accountColumns, accountOfRow, type AccountRow } from "./AccountTable.ts"
-import { stateColumns, stateOfRow, type StateRow } from "./BalanceChangeTable.ts"
+import type { SqlClient } from "effect/sql"
+import { accountOfRow, type AccountRow, correctedAccountColumns } from "./AccountTable.ts"
+import { stateColumns, type StateRow, tailOfRow } from "./BalanceChangeTable.ts"
 import { CurrentActor } from "./CurrentActor.ts"
 import type { DatabaseUnavailable } from "./DatabaseError.ts"
 import { type DbConn, read } from "./DbConn.ts"
+import { withOpenHolds } from "./OpenHolds.ts"
 import type { Posted } from "./Posted.ts"
 import { write, type WriteError } from "./WritePath.ts"
 
@@ -53,62 +56,88 @@ export const makeAccount = (
   DbConn
 > =>
   Effect.gen(function* () {
-    const posted = yield* write({
-      intent: {
-        _tag: "OpenAccount",
-        acctId: options.acctId ?? AccountId.make(crypto.randomUUID()),
-        acctIdIsChosen: options.acctId !== undefined,
-        custName: options.customerName,
-        custAddress: options.customerAddress ?? "",
-        currency: options.currency,
-        initialBalance: options.initialBalance ?? Amount.make("0"),
-        overdraftLimit: options.overdraftLimit === undefined ? Amount.make("0") : options.overdraftLimit,
-        metadata: options.metadata ?? null,
-      },
-      actor: yield* CurrentActor,
-      idempotencyKey: options.idempotencyKey ?? null,
-    })
-    const { account } = yield* fetchAccountInfo(posted.changes[0]!.acctId)
+    const intent: OpenAccount = {
+      _tag: "OpenAccount",
+      acctId: options.acctId ?? AccountId.make(crypto.randomUUID()),
+      acctIdIsChosen: options.acctId !== undefined,
+      custName: options.customerName,
+      custAddress: options.customerAddress ?? "",
+      currency: options.currency,
+      initialBalance: options.initialBalance ?? Amount.make("0"),
+      overdraftLimit: options.overdraftLimit === undefined ? Amount.make("0") : options.overdraftLimit,
+      metadata: options.metadata ?? null,
+    }
+    const actor = yield* CurrentActor
+    const posted = yield* write({ intent, actor, idempotencyKey: options.idempotencyKey ?? null })
+    const { acctId, chgCreateTime } = posted.changes[0]!
+    // Also of a replay, which is only answered if it asks for the same.
+    const { currency, custAddress, custName, metadata } = intent
+    const account: Account = { acctId, custName, custAddress, currency, acctCreateTime: chgCreateTime, metadata }
     return { account, posted }
   }).pipe(
     // A taken id is answered by what the account was opened with; a random UUID is not met twice.
-    Effect.catchTag(["AccountAlreadyExists", "AccountNotFound"], Effect.die),
+    Effect.catchTag("AccountAlreadyExists", Effect.die),
   )
 
 type InfoRow = AccountRow & StateRow
 
-/** An account and its state now. One statement. */
+/** An account, with the customer as last corrected, and its state. One statement; one more if it holds something. */
 export const fetchAccountInfo = (
   acctId: AccountId,
 ): Effect.Effect<AccountInfo, AccountNotFound | DatabaseUnavailable, DbConn> =>
   Effect.gen(function* () {
-    const [row] = yield* read(
-      (sql) => sql<InfoRow>`
-      SELECT ${sql.literal(accountColumns)}, ${sql.literal(stateColumns)}
+    const [info] = yield* read((sql) =>
+      sql<InfoRow>`
+      SELECT ${sql.literal(correctedAccountColumns)}, ${sql.literal(stateColumns)}
       FROM account c JOIN balance_change b ON b.acct_id = c.acct_id
       WHERE c.acct_id = ${acctId}::UUID
-      ORDER BY b.acct_seq DESC LIMIT 1`,
+      ORDER BY b.acct_seq DESC LIMIT 1`.pipe(Effect.flatMap((rows) => infosOfRows(sql, rows))),
     )
-    return row === undefined ? yield* new AccountNotFound({ accountId: acctId }) : infoOfRow(row)
+    return info ?? (yield* new AccountNotFound({ accountId: acctId }))
   })
 
-const infoOfRow = (row: InfoRow): AccountInfo => ({ account: accountOfRow(row), state: stateOfRow(row, row.acct_id) })
+/** As {@link fetchAccountInfo}, after the change of a sequence, which must be there. */
+export const fetchAccountInfoAt = (
+  acctId: AccountId,
+  seq: number,
+): Effect.Effect<AccountInfo, AccountNotFound | DatabaseUnavailable, DbConn> =>
+  Effect.gen(function* () {
+    const [info] = yield* read((sql) =>
+      sql<InfoRow>`
+      SELECT ${sql.literal(correctedAccountColumns)}, ${sql.literal(stateColumns)}
+      FROM account c JOIN balance_change b ON b.acct_id = c.acct_id
+      WHERE c.acct_id = ${acctId}::UUID AND b.acct_seq = ${BigInt(seq)}`.pipe(
+        Effect.flatMap((rows) => infosOfRows(sql, rows)),
+      ),
+    )
+    return info ?? (yield* new AccountNotFound({ accountId: acctId }))
+  })
+
+const infosOfRows = (sql: SqlClient.SqlClient, rows: ReadonlyArray<InfoRow>) =>
+  Effect.map(
+    withOpenHolds(
+      sql,
+      rows.map((row) => tailOfRow(row, row.acct_id)),
+    ),
+    (states): ReadonlyArray<AccountInfo> =>
+      states.map((state, index) => ({ account: accountOfRow(rows[index]!), state })),
+  )
 
 export interface AccountsPage {
   readonly accounts: ReadonlyArray<AccountInfo>
   readonly hasMore: boolean
 }
 
-/** Accounts in the order of their ids, from the one after `after` on; at most {@link accountsPageMax}. One statement. */
+/** Accounts in the order of their ids, from the one after `after` on; at most {@link accountsPageMax}. As {@link fetchAccountInfo}. */
 export const fetchAccounts = (page: {
   readonly after?: AccountId | undefined
   readonly limit: number
 }): Effect.Effect<AccountsPage, DatabaseUnavailable, DbConn> =>
   Effect.gen(function* () {
     const size = Math.min(page.limit, accountsPageMax)
-    const rows = yield* read(
-      (sql) => sql<InfoRow>`
-      SELECT ${sql.literal(accountColumns)}, ${sql.literal(stateColumns)}
+    const infos = yield* read((sql) =>
+      sql<InfoRow>`
+      SELECT ${sql.literal(correctedAccountColumns)}, ${sql.literal(stateColumns)}
       FROM (
         SELECT * FROM account a WHERE acct_id > ${page.after ?? beforeAll}::UUID
           AND EXISTS (SELECT 1 FROM balance_change i WHERE i.acct_id = a.acct_id AND i.acct_seq = 0)
@@ -117,9 +146,9 @@ export const fetchAccounts = (page: {
       JOIN LATERAL (
         SELECT * FROM balance_change x WHERE x.acct_id = c.acct_id ORDER BY x.acct_seq DESC LIMIT 1
       ) b ON true
-      ORDER BY c.acct_id`,
+      ORDER BY c.acct_id`.pipe(Effect.flatMap((rows) => infosOfRows(sql, rows))),
     )
-    return { accounts: rows.slice(0, size).map(infoOfRow), hasMore: rows.length > size }
+    return { accounts: infos.slice(0, size), hasMore: infos.length > size }
   })
 
 /** The nil UUID of RFC 9562, which no account has. */

@@ -1,6 +1,6 @@
 /** The table `balance_change`: its rows and the statements on it. One SQL text for PostgreSQL and CockroachDB. */
 import type { AccountId } from "@banquo/domain/AccountId"
-import type { AccountState, AccountStatus } from "@banquo/domain/AccountState"
+import type { AccountState, AccountStatus, Tail } from "@banquo/domain/AccountState"
 import type { Actor } from "@banquo/domain/Actor"
 import type { BalanceChange, ChgFlavor } from "@banquo/domain/BalanceChange"
 import type { BalanceChangeId, TransactionId } from "@banquo/domain/BalanceChangeId"
@@ -12,6 +12,7 @@ import { PgTypes } from "@effect/sql-pg"
 import { Effect } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
 import { array } from "./ArrayParameter.ts"
+import { withOpenHolds } from "./OpenHolds.ts"
 
 /** A row as both databases send it: `INT8` as bigint, `DECIMAL` and `TIMESTAMPTZ` as text, which keeps every digit. */
 export interface BalanceChangeRow {
@@ -78,7 +79,7 @@ export const changeOfRow = (row: BalanceChangeRow): BalanceChange => ({
   chgHash: row.chg_hash,
 })
 
-/** The part of a row that is the state of the account after it. */
+/** The part of a row that says the state of the account after it. */
 export const stateColumns = `b.bchg_id, b.acct_seq, b.balance::TEXT AS balance, b.held::TEXT AS held,
   b.overdraft_limit::TEXT AS overdraft_limit, b.acct_status::TEXT AS acct_status,
   (b.chg_create_time AT TIME ZONE 'UTC')::TEXT AS chg_create_time, b.chg_hash`
@@ -88,7 +89,7 @@ export type StateRow = Pick<
   "bchg_id" | "acct_seq" | "balance" | "held" | "overdraft_limit" | "acct_status" | "chg_create_time" | "chg_hash"
 >
 
-export const stateOfRow = (row: StateRow & CurrencyRow, acctId: AccountId): AccountState => ({
+export const tailOfRow = (row: StateRow & CurrencyRow, acctId: AccountId): Tail => ({
   acctId,
   currency: row.currency,
   bchgId: row.bchg_id as BalanceChangeId,
@@ -102,8 +103,9 @@ export const stateOfRow = (row: StateRow & CurrencyRow, acctId: AccountId): Acco
 })
 
 /**
- * The tails of many accounts by one statement; those that do not exist are left out. The tail is the row of the highest
- * sequence: never that of the newest id or time, which a fast clock elsewhere can put in the wrong order.
+ * The states of many accounts; those that do not exist are left out. One statement, and one more if any of them holds
+ * something. The tail is the row of the highest sequence: never that of the newest id or time, which a fast clock elsewhere
+ * can put in the wrong order.
  */
 export const selectHeads = (
   sql: SqlClient.SqlClient,
@@ -115,7 +117,15 @@ export const selectHeads = (
     JOIN account c ON c.acct_id = a.acct_id
     JOIN LATERAL (
       SELECT * FROM balance_change x WHERE x.acct_id = a.acct_id ORDER BY x.acct_seq DESC LIMIT 1
-    ) b ON true`.pipe(Effect.map((rows) => new Map(rows.map((row) => [row.acct_id, stateOfRow(row, row.acct_id)]))))
+    ) b ON true`.pipe(
+    Effect.flatMap((rows) =>
+      withOpenHolds(
+        sql,
+        rows.map((row) => tailOfRow(row, row.acct_id)),
+      ),
+    ),
+    Effect.map((states) => new Map(states.map((state) => [state.acctId, state]))),
+  )
 
 /** An account as rows of its chain left it, by their sequences; those that do not exist are left out. */
 export const selectStates = (
@@ -126,7 +136,13 @@ export const selectStates = (
   sql<StateRow & CurrencyRow>`
     SELECT c.currency, ${sql.literal(stateColumns)} FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
     WHERE b.acct_id = ${acctId}::UUID AND b.acct_seq = ANY(${int8s(seqs)}::INT8[])`.pipe(
-    Effect.map((rows) => new Map(rows.map((row) => [Number(row.acct_seq), stateOfRow(row, acctId)]))),
+    Effect.flatMap((rows) =>
+      withOpenHolds(
+        sql,
+        rows.map((row) => tailOfRow(row, acctId)),
+      ),
+    ),
+    Effect.map((states) => new Map(states.map((state) => [state.acctSeq, state]))),
   )
 
 /** When rows of an account were made, by their sequences. */
@@ -247,3 +263,24 @@ export const selectInitial = (
   acctId: AccountId,
 ): Effect.Effect<ReadonlyArray<Pick<BalanceChangeRow, "xact_id" | "request_hash">>, SqlError.SqlError> =>
   sql`SELECT xact_id, request_hash FROM balance_change WHERE acct_id = ${acctId}::UUID AND acct_seq = 0`
+
+/** What reversals of transactions have done to each balance already. */
+export const selectReversed = (
+  sql: SqlClient.SqlClient,
+  xactIds: ReadonlyArray<TransactionId>,
+): Effect.Effect<
+  ReadonlyArray<{ readonly xact_id: bigint; readonly acct_id: AccountId; readonly amt: string }>,
+  SqlError.SqlError
+> =>
+  sql`SELECT reverses_xact_id AS xact_id, acct_id, sum(chg_amt)::DECIMAL(19,4)::TEXT AS amt FROM balance_change
+    WHERE reverses_xact_id = ANY(${array(PgTypes.OID.int8, xactIds)}::INT8[])
+    GROUP BY reverses_xact_id, acct_id`
+
+/** All rows of a hold, by ascending sequence. */
+export const selectHold = (
+  sql: SqlClient.SqlClient,
+  holdId: BalanceChangeId,
+): Effect.Effect<ReadonlyArray<BalanceChangeRow & CurrencyRow>, SqlError.SqlError> =>
+  sql<BalanceChangeRow & CurrencyRow>`
+    SELECT c.currency, ${sql.literal(changeColumns)} FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
+    WHERE b.hold_id = ${holdId} ORDER BY b.acct_seq`

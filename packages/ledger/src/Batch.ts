@@ -7,7 +7,8 @@
  */
 import type { AccountId } from "@banquo/domain/AccountId"
 import type { AccountState } from "@banquo/domain/AccountState"
-import { type Decision, decideTogether, type Heads, HeadsAfter, type Refused, type Stamp } from "@banquo/domain/Decide"
+import { decideTogether, HeadsAfter, idsMax, idsUsed, type Refused } from "@banquo/domain/Decide"
+import type { Decision, Heads, Stamp } from "@banquo/domain/Decision"
 import { idemKeyOf } from "@banquo/domain/Idempotency"
 import { type Intent, type Request, rowCount } from "@banquo/domain/Intent"
 import * as Timestamp from "@banquo/domain/Timestamp"
@@ -19,7 +20,7 @@ import { Contenders, yieldLength } from "./Contenders.ts"
 import { HeadCache } from "./HeadCache.ts"
 import * as IdBlock from "./IdBlock.ts"
 import { type Posted, postedOfDecision } from "./Posted.ts"
-import { accountsOf, append, RequestRefused, selectPosted, type WriteError } from "./WritePath.ts"
+import { accountsOf, append, RequestRefused, selectPosted, selectReversed, type WriteError } from "./WritePath.ts"
 
 /** After so many conflicts in a row a batch is halved, so that one contended account does not hold up the others. */
 export const conflictsBeforeSplit = 2
@@ -55,8 +56,8 @@ export const pendingOf = (requests: ReadonlyArray<Request>, deadline: number, an
 
 /** About what an intent adds to a statement: for each row some 300 bytes, and what the caller wrote. */
 const bytesOf = (intent: Intent): number => {
-  const described = intent._tag === "PostTransaction" ? (intent.description?.length ?? 0) : 0
-  const noted = intent.metadata === null ? 0 : JSON.stringify(intent.metadata).length
+  const described = "description" in intent ? (intent.description?.length ?? 0) : 0
+  const noted = "metadata" in intent && intent.metadata !== null ? JSON.stringify(intent.metadata).length : 0
   return rowCount(intent) * (300 + described + noted)
 }
 
@@ -161,9 +162,11 @@ export const make: Effect.Effect<Batches, never, DbConn> = Effect.gen(function* 
   /** Heads for one try: those that were read for it, and those that are remembered. */
   const headsAt = (now: number) => {
     const fresh = new Map<AccountId, AccountState | undefined>()
+    let reversed: Heads["reversed"]
     const known: Heads = {
       get: (account) => (fresh.has(account) ? fresh.get(account) : cache.get(account, now)),
       has: (account) => known.get(account) !== undefined,
+      reversed: (xactId, account) => reversed!(xactId, account),
     }
     const readHeads = Effect.fnUntraced(function* (accounts: ReadonlyArray<AccountId>) {
       if (accounts.length === 0) return false
@@ -173,6 +176,11 @@ export const make: Effect.Effect<Batches, never, DbConn> = Effect.gen(function* 
     })
     return {
       known,
+      /** What was reversed before; to be read again whenever heads were. */
+      readReversed: (batch: ReadonlyArray<Pending>) =>
+        Effect.map(selectReversed(batch.flatMap(({ requests }) => requests)), (amounts) => {
+          reversed = amounts
+        }),
       readUnknown: (batch: ReadonlyArray<Pending>) => readHeads(distinct(batch, (account) => !known.has(account))),
       /** `false`: all of them had been read. */
       readRemembered: (batch: ReadonlyArray<Pending>) => readHeads(distinct(batch, (account) => !fresh.has(account))),
@@ -189,12 +197,13 @@ export const make: Effect.Effect<Batches, never, DbConn> = Effect.gen(function* 
     now: Timestamp.Timestamp,
   ) {
     const { ledgerId } = yield* DbConn
-    const stamp = {
-      now,
-      ledgerId: yield* ledgerId,
-      ids: yield* ids.take(open.reduce((total, { rows }) => total + rows, 0)),
-    }
+    const id = yield* ledgerId
+    let taken: Stamp["ids"] = []
     for (;;) {
+      yield* heads.readReversed(open)
+      const needed = idsOf(open, heads.known, now)
+      if (needed > taken.length) taken = yield* ids.take(needed)
+      const stamp = { now, ledgerId: id, ids: taken }
       const rulings = ruleOn(open, heads.known, stamp)
       const refused = rulings.filter(({ decided }) => Result.isFailure(decided)).map(({ pending }) => pending)
       if (!(yield* heads.readRemembered(refused))) return rulings
@@ -210,15 +219,21 @@ const ruleOn = (open: ReadonlyArray<Pending>, known: Heads, stamp: Stamp): Reado
   const heads = new HeadsAfter(known)
   let used = 0
   return open.map((pending) => {
-    const ids = stamp.ids.slice(used, used + pending.rows)
+    const ids = stamp.ids.slice(used, used + idsOf([pending], heads, stamp.now))
     const decided = decideTogether(pending.requests, heads, { ...stamp, ids })
     if (Result.isSuccess(decided)) {
-      used += pending.rows
-      for (const decision of decided.success) heads.advance(decision)
+      for (const decision of decided.success) {
+        used += idsUsed(decision)
+        heads.advance(decision)
+      }
     }
     return { pending, decided }
   })
 }
+
+/** How many ids are enough for all of them. */
+const idsOf = (open: ReadonlyArray<Pending>, known: Heads, now: Timestamp.Timestamp): number =>
+  open.reduce((total, { requests }) => requests.reduce((sum, request) => sum + idsMax(request, known, now), total), 0)
 
 const distinct = (
   batch: ReadonlyArray<Pending>,

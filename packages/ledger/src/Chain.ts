@@ -7,18 +7,22 @@ import type { Account } from "@banquo/domain/Account"
 import { AccountId } from "@banquo/domain/AccountId"
 import { BalanceChangeId } from "@banquo/domain/BalanceChangeId"
 import { type Currency, scaleOf } from "@banquo/domain/Currency"
-import { decide, type Decision, type OpenAccountRefusal, type PostTransactionRefusal } from "@banquo/domain/Decide"
-import type { Intent } from "@banquo/domain/Intent"
+import { decide, idsMax } from "@banquo/domain/Decide"
+import type { Decision } from "@banquo/domain/Decision"
+import type { OpenAccountRefusal } from "@banquo/domain/rules/OpenAccount"
+import type { PostTransactionRefusal } from "@banquo/domain/rules/PostTransaction"
+import type { Intent, PostTransaction, Request } from "@banquo/domain/Intent"
 import * as Money from "@banquo/domain/Money"
 import { AccountAlreadyExists, AccountNotFound, AmountOutOfRange } from "@banquo/domain/Refusal"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { Clock, Effect, Result, Schema } from "effect"
 import * as AccountTable from "./AccountTable.ts"
-import { type CurrencyRow, selectNewIds, stateColumns, stateOfRow, type StateRow } from "./BalanceChangeTable.ts"
+import { type CurrencyRow, selectNewIds, stateColumns, type StateRow, tailOfRow } from "./BalanceChangeTable.ts"
 import { CurrentActor } from "./CurrentActor.ts"
 import { DatabaseUnavailable, defectOf, faultOf, OutcomeUnknown } from "./DatabaseError.ts"
 import { DbConn, read, within } from "./DbConn.ts"
 import { fetchAccountHistory, fetchChangesPage } from "./History.ts"
+import { withOpenHolds } from "./OpenHolds.ts"
 import type { PostedChange } from "./Posted.ts"
 import { append, type WriteError } from "./WritePath.ts"
 
@@ -97,7 +101,7 @@ export const insertInitialBalance = (
     const { ledgerId } = yield* DbConn
     const decided = decide({ intent, actor: yield* CurrentActor, idempotencyKey: null }, new Map(), {
       now: account.acctCreateTime,
-      ids: [yield* nextId],
+      ids: yield* newIds(1),
       ledgerId: yield* ledgerId,
     })
     if (Result.isFailure(decided)) return yield* Effect.fail(decided.failure)
@@ -123,32 +127,34 @@ export const insertBalanceChange = (
 > =>
   Effect.gen(function* () {
     const { ledgerId } = yield* DbConn
-    const [row] = yield* read(
-      (sql) => sql<StateRow & CurrencyRow>`
+    const [head] = yield* read((sql) =>
+      sql<StateRow & CurrencyRow>`
       SELECT c.currency, ${sql.literal(stateColumns)} FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
-      WHERE b.bchg_id = ${prevChgId} AND b.acct_id = ${acctId}::UUID`,
+      WHERE b.bchg_id = ${prevChgId} AND b.acct_id = ${acctId}::UUID`.pipe(
+        Effect.flatMap((rows) =>
+          withOpenHolds(
+            sql,
+            rows.map((row) => tailOfRow(row, acctId)),
+          ),
+        ),
+      ),
     )
-    if (row === undefined) return yield* new PrevChangeNotFound({ accountId: acctId, prevChgId })
-    const head = stateOfRow(row, acctId)
+    if (head === undefined) return yield* new PrevChangeNotFound({ accountId: acctId, prevChgId })
     if (!Money.isInRange(chgAmt)) return yield* new AmountOutOfRange({ accountId: acctId })
-    const decided = decide(
-      {
-        intent: {
-          _tag: "PostTransaction",
-          changes: [{ acctId, amount: amountOf(chgAmt, head.currency) }],
-          description: xactDesc ?? null,
-          metadata: null,
-        },
-        actor: yield* CurrentActor,
-        idempotencyKey: null,
+    const request: Request<PostTransaction> = {
+      intent: {
+        _tag: "PostTransaction",
+        changes: [{ acctId, amount: amountOf(chgAmt, head.currency) }],
+        description: xactDesc ?? null,
+        metadata: null,
       },
-      new Map([[acctId, head]]),
-      {
-        now: Timestamp.fromMillis(yield* Clock.currentTimeMillis),
-        ids: [yield* nextId],
-        ledgerId: yield* ledgerId,
-      },
-    )
+      actor: yield* CurrentActor,
+      idempotencyKey: null,
+    }
+    const heads = new Map([[acctId, head]])
+    const now = Timestamp.fromMillis(yield* Clock.currentTimeMillis)
+    const ids = yield* newIds(idsMax(request, heads, now))
+    const decided = decide(request, heads, { now, ids, ledgerId: yield* ledgerId })
     if (Result.isFailure(decided)) return yield* Effect.fail(decided.failure)
     const computed = Money.sum(head.balance, chgAmt)
     if (computed !== balAmt) {
@@ -171,10 +177,8 @@ const amountOf = (money: Money.Money, currency: Currency): Money.Amount => {
 
 const idOf = ({ changes }: Decision): BalanceChangeId => changes[0]!.bchgId
 
-const nextId: Effect.Effect<BalanceChangeId, DatabaseUnavailable, DbConn> = Effect.map(
-  read((sql) => selectNewIds(sql, 1)),
-  ([id]) => id!,
-)
+const newIds = (count: number): Effect.Effect<ReadonlyArray<BalanceChangeId>, DatabaseUnavailable, DbConn> =>
+  read((sql) => selectNewIds(sql, count))
 
 /** What was said of an account when it was opened. */
 export const selectAccountDetails = (

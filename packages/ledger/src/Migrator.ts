@@ -11,6 +11,7 @@ import { DatabaseUnavailable, defectOf, faultOf, sqlState } from "./DatabaseErro
 import { DbConn, read } from "./DbConn.ts"
 import { ledger } from "./migrations/0001_ledger.ts"
 import { effectiveTime } from "./migrations/0002_effective_time.ts"
+import { holds } from "./migrations/0003_holds.ts"
 
 export type Dialect = "postgresql" | "cockroachdb"
 
@@ -30,7 +31,7 @@ export interface Migration {
 }
 
 /** All migrations, oldest first. */
-export const migrations: ReadonlyArray<Migration> = [ledger, effectiveTime]
+export const migrations: ReadonlyArray<Migration> = [ledger, effectiveTime, holds]
 
 /** The schema version that this build needs. Later ones serve it too: schemas are expanded before they are contracted. */
 export const schemaVersion = migrations.length

@@ -1,9 +1,9 @@
 /** What a write has brought about, alike whether it was just now or when the same request came before. */
-import { type AccountState, afterChange } from "@banquo/domain/AccountState"
+import { type Tail, tailOf } from "@banquo/domain/AccountState"
 import type { BalanceChange } from "@banquo/domain/BalanceChange"
 import type { TransactionId } from "@banquo/domain/BalanceChangeId"
 import type { Currency } from "@banquo/domain/Currency"
-import type { Decision } from "@banquo/domain/Decide"
+import type { Decision } from "@banquo/domain/Decision"
 import { type BalanceChangeRow, changeOfRow, type CurrencyRow } from "./BalanceChangeTable.ts"
 
 /** A row and the currency of its account, which its amounts are in. */
@@ -20,7 +20,7 @@ export interface Posted {
 }
 
 /** The account as the change left it. */
-export const stateAfter = (change: PostedChange): AccountState => afterChange(change, change.currency)
+export const tailAfter = (change: PostedChange): Tail => tailOf(change, change.currency)
 
 export const postedChangeOfRow = (row: BalanceChangeRow & CurrencyRow): PostedChange => ({
   ...changeOfRow(row),

@@ -2,12 +2,13 @@
 import type { Actor } from "@banquo/domain/Actor"
 import type { AccountId } from "@banquo/domain/AccountId"
 import type { TransactionId } from "@banquo/domain/BalanceChangeId"
-import type { PostTransactionRefusal } from "@banquo/domain/Decide"
+import type { PostTransactionRefusal } from "@banquo/domain/rules/PostTransaction"
 import type { IdempotencyKey } from "@banquo/domain/Idempotency"
 import { type Change, changesMax, type PostTransaction, type Request } from "@banquo/domain/Intent"
 import type { Metadata } from "@banquo/domain/Metadata"
 import type { Amount } from "@banquo/domain/Money"
 import { type IdempotencyKeyReused, TransactionNotFound } from "@banquo/domain/Refusal"
+import type { Timestamp } from "@banquo/domain/Timestamp"
 import { Effect } from "effect"
 import { selectTransaction } from "./BalanceChangeTable.ts"
 import { CurrentActor } from "./CurrentActor.ts"
@@ -21,6 +22,8 @@ export interface PostTransactionOptions {
   readonly changes: ReadonlyArray<Change>
   readonly description?: string | undefined
   readonly metadata?: Metadata | undefined
+  /** When it happened in the world; default: when the ledger takes it. */
+  readonly effectiveTime?: Timestamp | undefined
   readonly idempotencyKey?: IdempotencyKey | undefined
 }
 
@@ -41,6 +44,7 @@ const requestOf = (options: PostTransactionOptions, actor: Actor): Request<PostT
       changes,
       description: options.description ?? null,
       metadata: options.metadata ?? null,
+      effectiveTime: options.effectiveTime,
     },
     actor,
     idempotencyKey: options.idempotencyKey ?? null,

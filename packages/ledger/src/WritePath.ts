@@ -6,9 +6,11 @@
  */
 import type { AccountId } from "@banquo/domain/AccountId"
 import type { BalanceChange } from "@banquo/domain/BalanceChange"
-import { type Decision, decideTogether, type RefusalOf } from "@banquo/domain/Decide"
+import { decideTogether, idsMax, type RefusalOf } from "@banquo/domain/Decide"
+import type { Decision, Heads } from "@banquo/domain/Decision"
 import { idemKeyOf, requestHash } from "@banquo/domain/Idempotency"
 import { accountIds, type Intent, type Request, rowCount } from "@banquo/domain/Intent"
+import * as Money from "@banquo/domain/Money"
 import { IdempotencyKeyReused } from "@banquo/domain/Refusal"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { Clock, Context, Data, Effect, Result } from "effect"
@@ -52,7 +54,7 @@ export const writeTogether = <I extends Intent>(
 ): Effect.Effect<ReadonlyArray<Posted>, RequestRefused<I> | WriteError, DbConn> =>
   Effect.gen(function* () {
     const { isInTransaction } = yield* DbConn
-    const writer = (yield* isInTransaction) ? writeInTransaction : yield* CurrentWriter
+    const writer = (yield* IsDryRun) ? writeAlone : (yield* isInTransaction) ? writeInTransaction : yield* CurrentWriter
     return yield* writer(requests) as Effect.Effect<ReadonlyArray<Posted>, RequestRefused<I> | WriteError, DbConn>
   })
 
@@ -72,6 +74,17 @@ export const CurrentWriter = Context.Reference<Writer>("@banquo/ledger/CurrentWr
   defaultValue: () => writeAlone,
 })
 
+/** Whether requests are judged only. */
+const IsDryRun = Context.Reference<boolean>("@banquo/ledger/IsDryRun", { defaultValue: () => false })
+
+/**
+ * The same program, but what it would write is not written: it succeeds or is refused as it would be now, on heads that are
+ * read for it. Ids, times and hashes of what it answers with name nothing that is stored. Inside {@link writeTogether} each
+ * request sees those before it; several programs do not see one another.
+ */
+export const dryRun = <A, E, R>(program: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.provideService(program, IsDryRun, true)
+
 /** Another appended to one of the accounts since its head was read. Nothing was written. */
 class HeadMoved extends Data.TaggedError("HeadMoved") {}
 
@@ -79,21 +92,30 @@ const isHeadMoved = (error: unknown): error is HeadMoved => error instanceof Hea
 
 const attempt = Effect.fnUntraced(function* (requests: ReadonlyArray<Request>) {
   const { ledgerId } = yield* DbConn
-  const rows = requests.reduce((total, { intent }) => total + rowCount(intent), 0)
-  const [heads, ids] = yield* Effect.all(
+  const isDryRun = yield* IsDryRun
+  if (isDryRun) {
+    const posted = yield* selectPosted(requests)
+    if (posted !== undefined) return posted
+  }
+  const selectIds = (count: number) => read((sql) => BalanceChangeTable.selectNewIds(sql, count))
+  const [states, someIds] = yield* Effect.all(
     [
       read((sql) => BalanceChangeTable.selectHeads(sql, accountsOf(requests))),
-      read((sql) => BalanceChangeTable.selectNewIds(sql, rows)),
+      selectIds(requests.reduce((total, { intent }) => total + rowCount(intent), 0)),
     ],
     { concurrency: 2 },
   )
+  const reversed = yield* selectReversed(requests)
+  const heads: Heads = { get: (acctId) => states.get(acctId), has: (acctId) => states.has(acctId), reversed }
   const now = Timestamp.fromMillis(yield* Clock.currentTimeMillis)
+  const idsNeeded = requests.reduce((total, request) => total + idsMax(request, heads, now), 0)
+  const ids = idsNeeded > someIds.length ? yield* selectIds(idsNeeded) : someIds
   const decided = decideTogether(requests, heads, { now, ids, ledgerId: yield* ledgerId })
   if (Result.isFailure(decided)) {
     // They may have been carried out before: that comes before any refusal.
     return (yield* selectPosted(requests)) ?? (yield* new RequestRefused(decided.failure))
   }
-  const isAppended = yield* append(decided.success)
+  const isAppended = isDryRun || (yield* append(decided.success))
   if (isAppended) return decided.success.map(postedOfDecision)
   return (yield* selectPosted(requests)) ?? (yield* new HeadMoved())
 })
@@ -103,6 +125,18 @@ export const accountsOf = (requests: ReadonlyArray<Request>): ReadonlyArray<Acco
   requests.length === 1 && requests[0] !== undefined
     ? accountIds(requests[0].intent)
     : [...new Set(requests.flatMap(({ intent }) => accountIds(intent)))]
+
+/**
+ * What reversals have done to each balance, of the transactions that are to be reversed. To be read when the heads are known:
+ * a reversal that comes after this then appends to one of them, which finds it out.
+ */
+export const selectReversed = Effect.fnUntraced(function* (requests: ReadonlyArray<Request>) {
+  const xactIds = requests.flatMap(({ intent }) => (intent._tag === "ReverseTransaction" ? intent.xactId : []))
+  const rows = xactIds.length === 0 ? [] : yield* read((sql) => BalanceChangeTable.selectReversed(sql, xactIds))
+  const amounts = new Map(rows.map(({ acct_id, amt, xact_id }) => [`${xact_id} ${acct_id}`, Money.fromDecimal(amt)]))
+  const reversed: Heads["reversed"] = (xactId, acctId) => amounts.get(`${xactId} ${acctId}`) ?? Money.zero
+  return reversed
+})
 
 /**
  * What the requests have brought about already, going by their keys and the account ids that they chose; `undefined` if
@@ -188,19 +222,26 @@ const appendToTransaction = (
     ),
   )
 
-/** One statement; with new accounts, two in one transaction. */
+/** One statement; with new accounts or corrections, several in one transaction. */
 const insertDecisions = (
   { sql }: DbConn["Service"],
   decisions: ReadonlyArray<Decision>,
 ): Effect.Effect<unknown, SqlError.SqlError> => {
   const accounts = decisions.flatMap(({ account }) => account ?? [])
+  const corrections = decisions.flatMap(({ correction }) => correction ?? [])
   const insertChanges = BalanceChangeTable.insert(
     sql,
-    decisions.flatMap(({ changes }) => changes),
+    decisions.flatMap(({ asides, changes }) => (asides.length === 0 ? changes : [...asides, ...changes])),
   )
-  return accounts.length === 0
-    ? insertChanges
-    : atomically(sql, Effect.andThen(AccountTable.insert(sql, accounts), insertChanges))
+  if (accounts.length === 0 && corrections.length === 0) return insertChanges
+  return atomically(
+    sql,
+    Effect.gen(function* () {
+      if (accounts.length > 0) yield* AccountTable.insert(sql, accounts)
+      if (corrections.length > 0) yield* AccountTable.insertCorrections(sql, corrections)
+      yield* insertChanges
+    }),
+  )
 }
 
 const firstOf = (decisions: ReadonlyArray<Decision>): BalanceChange => {

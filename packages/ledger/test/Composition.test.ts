@@ -1,7 +1,7 @@
 /** Another developer's program: a shop with a table of its own, whose orders are stored together with their payments. */
 import type { AccountId } from "@banquo/domain/AccountId"
 import type { TransactionId } from "@banquo/domain/BalanceChangeId"
-import type { PostTransactionRefusal } from "@banquo/domain/Decide"
+import type { PostTransactionRefusal } from "@banquo/domain/rules/PostTransaction"
 import type { IdempotencyKeyReused } from "@banquo/domain/Refusal"
 import { PgClient } from "@effect/sql-pg"
 import { assert, layer } from "@effect/vitest"

@@ -22,6 +22,7 @@ const head = (acctId: AccountId): readonly [AccountId, AccountState] => [
     acctStatus: "open",
     chgCreateTime: Timestamp.make(0n),
     chgHash: new Uint8Array(32),
+    openHolds: [],
   },
 ]
 

@@ -24,7 +24,15 @@ export interface Said extends Partial<
   readonly effective?: Timestamp.Timestamp | undefined
 }
 
-const next = (state: AccountState, bchgId: BalanceChangeId, said: Said): BalanceChange => {
+/** Stands for the one hold of an account, whose id is that of its first row. */
+const theHold = 1n as BalanceChangeId
+
+const next = (
+  state: AccountState,
+  bchgId: BalanceChangeId,
+  holdId: BalanceChangeId | null,
+  said: Said,
+): BalanceChange => {
   const chgAmt = Money.make(said.chgAmt ?? 0n)
   const heldAmt = said.heldAmt ?? Money.zero
   const chgCreateTime = said.created ?? Timestamp.make(state.chgCreateTime + 1n)
@@ -42,8 +50,8 @@ const next = (state: AccountState, bchgId: BalanceChangeId, said: Said): Balance
       overdraftLimit: said.overdraftLimit === undefined ? state.overdraftLimit : said.overdraftLimit,
       acctStatus: said.acctStatus ?? state.acctStatus,
       xactId: bchgId,
-      holdId: said.holdId ?? null,
-      holdExpiresAt: null,
+      holdId,
+      holdExpiresAt: said.chgFlavor === "HOLD" ? Timestamp.make(chgCreateTime + 3_000_000_000_000_000n) : null,
       reversesXactId: null,
       description: said.description ?? null,
       metadata: null,
@@ -64,9 +72,12 @@ export const append = (acctId: AccountId, rows: ReadonlyArray<Said>) =>
     const info = yield* fetchAccountInfo(acctId)
     let { state } = info
     const ids = yield* BalanceChangeTable.selectNewIds(sql, rows.length)
+    let hold: BalanceChangeId | undefined
     const changes = rows.map((said, index) => {
-      const change = next(state, ids[index]!, said)
-      state = afterChange(change, state.currency)
+      const id = ids[index]!
+      if (said.holdId === theHold) hold ??= id
+      const change = next(state, id, said.holdId === theHold ? hold! : null, said)
+      state = afterChange(change, state.currency, state.openHolds)
       return change
     })
     for (let at = 0; at < changes.length; at += 500) {
@@ -111,8 +122,7 @@ export const randomRows = (
     const times = { created: Timestamp.make(created), effective: Timestamp.make(effective) }
     const kind = random()
     const amount = 100n * (1n + upTo(1_000_000))
-    // The ids of holds do not matter here.
-    const holdId = 1n as BalanceChangeId
+    const holdId = theHold
     if (kind < 0.15) {
       held += amount
       return { ...times, chgFlavor: "HOLD", heldAmt: Money.make(amount), holdId }

@@ -1,23 +1,27 @@
 import { accountOf } from "@banquo/api/Account"
 import { Api } from "@banquo/api/Api"
 import { changeOf } from "@banquo/api/Change"
+import * as Problem from "@banquo/api/Problem"
+import { stateAt } from "@banquo/domain/AccountState"
 import { pageDefault } from "@banquo/domain/Page"
-import { fetchAccountInfo, fetchAccounts, makeAccount } from "@banquo/ledger/Accounts"
 import { balanceAtOf } from "@banquo/api/PastBalance"
 import { fetchBalanceAt } from "@banquo/ledger/BalanceAt"
 import { fetchChanges, fetchChangesPage } from "@banquo/ledger/History"
-import { stateAfter } from "@banquo/ledger/Posted"
 import { fetchStatement } from "@banquo/ledger/Statement"
-import { Effect, Stream } from "effect"
+import * as Timestamp from "@banquo/domain/Timestamp"
+import { fetchAccountInfo, fetchAccountInfoAt, fetchAccounts, makeAccount } from "@banquo/ledger/Accounts"
+import { type PostedChange, tailAfter } from "@banquo/ledger/Posted"
+import { changeTerms } from "@banquo/ledger/Terms"
+import { Clock, Effect, Stream } from "effect"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import * as ChangesDocument from "./ChangesDocument.ts"
 import { attachment, cutOff, negotiate, streamed } from "./Documents.ts"
 import { ledgerContext } from "./LedgerContext.ts"
 import { orProblem } from "./Problems.ts"
-import { replayed } from "./Replayed.ts"
 import { refused } from "./RequestSchema.ts"
 import * as StatementDocument from "./StatementDocument.ts"
 import * as StatementPage from "./StatementPage.ts"
+import { changed, written } from "./Written.ts"
 
 export const layer = HttpApiBuilder.group(
   Api,
@@ -31,26 +35,54 @@ export const layer = HttpApiBuilder.group(
         .handle(
           "open",
           ({ headers, payload }) =>
-            makeAccount({
-              acctId: payload.account_id,
-              customerName: payload.customer_name,
-              customerAddress: payload.customer_address,
-              currency: payload.currency,
-              initialBalance: payload.initial_balance,
-              overdraftLimit: payload.overdraft_limit,
-              metadata: payload.metadata,
-              idempotencyKey: headers["idempotency-key"],
-            }).pipe(
-              Effect.map(({ account, posted }) => replayed(posted, accountOf(account, stateAfter(posted.changes[0]!)))),
+            written(
+              payload,
+              makeAccount({
+                acctId: payload.account_id,
+                customerName: payload.customer_name,
+                customerAddress: payload.customer_address,
+                currency: payload.currency,
+                initialBalance: payload.initial_balance,
+                overdraftLimit: payload.overdraft_limit,
+                metadata: payload.metadata,
+                idempotencyKey: headers["idempotency-key"],
+              }),
+              ({ account, posted }) => Effect.succeed(accountOf(account, tailAfter(posted.changes[0]!))),
+            ).pipe(run, orProblem),
+          { uninterruptible: true },
+        )
+        .handle(
+          "change",
+          ({ headers, params, payload }) => {
+            const etag = headers["if-match"]
+            const seq = etag === undefined ? payload.expected_seq : Number(etag.slice(1, -1))
+            return changed(
+              payload,
+              changeTerms(params.account_id, {
+                status: payload.status,
+                overdraftLimit: payload.overdraft_limit,
+                customerName: payload.customer_name,
+                customerAddress: payload.customer_address,
+                reason: payload.reason,
+                metadata: payload.metadata,
+                expectedSeq: seq,
+                idempotencyKey: headers["idempotency-key"],
+              }).pipe(Effect.map((posted) => ({ posted }))),
+              ({ posted }) => accountAfter(posted.changes[0]!),
+            ).pipe(
               run,
               orProblem,
-            ),
+              Effect.catchTag("VersionConflict", (problem) =>
+                Effect.fail(etag === undefined ? problem : preconditionFailed(problem)),
+              ),
+            )
+          },
           { uninterruptible: true },
         )
         .handle("list", ({ query }) =>
-          fetchAccounts({ after: query.cursor, limit: query.limit ?? pageDefault }).pipe(
-            Effect.map(({ accounts, hasMore }) => ({
-              accounts: accounts.map(({ account, state }) => accountOf(account, state)),
+          Effect.all([fetchAccounts({ after: query.cursor, limit: query.limit ?? pageDefault }), currentTime]).pipe(
+            Effect.map(([{ accounts, hasMore }, now]) => ({
+              accounts: accounts.map(({ account, state }) => accountOf(account, stateAt(state, now))),
               next_cursor: hasMore ? accounts.at(-1)!.account.acctId : null,
             })),
             run,
@@ -58,9 +90,12 @@ export const layer = HttpApiBuilder.group(
           ),
         )
         .handle("read", ({ params }) =>
-          fetchAccountInfo(params.account_id).pipe(
-            Effect.map(({ account, state }) =>
-              HttpApiSchema.withHeaders({ body: accountOf(account, state), headers: { etag: `"${state.acctSeq}"` } }),
+          Effect.all([fetchAccountInfo(params.account_id), currentTime]).pipe(
+            Effect.map(([{ account, state }, now]) =>
+              HttpApiSchema.withHeaders({
+                body: accountOf(account, stateAt(state, now)),
+                headers: { etag: `"${state.acctSeq}"` },
+              }),
             ),
             run,
             orProblem,
@@ -127,6 +162,22 @@ const withoutLimit = Effect.flatMap(
   refused("query", "limit", "Expected no limit where all changes are sent"),
   Effect.fail,
 )
+
+const currentTime = Effect.map(Clock.currentTimeMillis, Timestamp.fromMillis)
+
+/** The account as a change of its terms left it, whatever came after: a replay is answered alike. */
+const accountAfter = (change: PostedChange) =>
+  Effect.map(fetchAccountInfoAt(change.acctId, change.acctSeq), ({ account }) => accountOf(account, tailAfter(change)))
+
+const preconditionFailed = ({ account_id, current_seq, detail, expected_seq, request_id }: Problem.VersionConflict) =>
+  new Problem.PreconditionFailed({
+    account_id,
+    current_seq,
+    expected_seq,
+    request_id,
+    retryable: false,
+    ...(detail === undefined ? {} : { detail }),
+  })
 
 /** A cursor is `after-<seq>` or `before-<seq>`: the page on that side of the change, nearest to it. */
 const boundOf = (cursor: string | undefined) => {

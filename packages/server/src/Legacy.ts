@@ -3,15 +3,17 @@
  * short line of text. New callers use /v1.
  */
 import { amountOf } from "@banquo/api/Balance"
+import type { Account } from "@banquo/domain/Account"
 import { type AccountId, AccountIdFromString } from "@banquo/domain/AccountId"
+import type { Tail } from "@banquo/domain/AccountState"
 import { Currency } from "@banquo/domain/Currency"
 import { type Amount, NonZeroAmount } from "@banquo/domain/Money"
 import { Description } from "@banquo/domain/Text"
 import * as Timestamp from "@banquo/domain/Timestamp"
-import { type AccountInfo, fetchAccountInfo, makeAccount } from "@banquo/ledger/Accounts"
+import { fetchAccountInfo, makeAccount } from "@banquo/ledger/Accounts"
 import type { DbConn } from "@banquo/ledger/DbConn"
 import { fetchAccountHistory } from "@banquo/ledger/History"
-import { type PostedChange, stateAfter } from "@banquo/ledger/Posted"
+import { type PostedChange, tailAfter } from "@banquo/ledger/Posted"
 import { storeBalanceChange } from "@banquo/ledger/Transactions"
 import { Effect, Option, Schema } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -80,7 +82,7 @@ const TransactionBody = Schema.Struct({
 const decodeBody = Schema.decodeUnknownOption(TransactionBody, { onExcessProperty: "error" })
 const decodeId = Schema.decodeUnknownOption(AccountIdFromString)
 
-const accountBody = ({ account, state }: AccountInfo) => ({
+const accountBody = ({ account, state }: { readonly account: Account; readonly state: Tail }) => ({
   accountID: account.acctId,
   customerName: account.custName,
   customerAddress: account.custAddress,
@@ -152,7 +154,7 @@ const postTransaction = Effect.gen(function* () {
 
 const makeDummyAccount = Effect.gen(function* () {
   const { account, posted } = yield* makeAccount({ ...dummy, currency })
-  return HttpServerResponse.jsonUnsafe(accountBody({ account, state: stateAfter(posted.changes[0]!) }))
+  return HttpServerResponse.jsonUnsafe(accountBody({ account, state: tailAfter(posted.changes[0]!) }))
 }).pipe(orText)
 
 interface LegacyRoute {

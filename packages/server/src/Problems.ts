@@ -1,15 +1,24 @@
 /** The one place where what the ledger says becomes what a caller of /v1 is told. */
 import * as Problem from "@banquo/api/Problem"
-import type { OpenAccountRefusal, PostTransactionRefusal } from "@banquo/domain/Decide"
-import type { ChangeNotFound, IdempotencyKeyReused, TransactionNotFound } from "@banquo/domain/Refusal"
+import type { RefusalOf } from "@banquo/domain/Decide"
+import type { ExpireHolds, Intent } from "@banquo/domain/Intent"
+import type {
+  ChangeNotFound,
+  HoldEnded,
+  IdempotencyKeyReused,
+  NotReversible,
+  TransactionNotFound,
+} from "@banquo/domain/Refusal"
 import type { Contention, DatabaseUnavailable, OutcomeUnknown, Overloaded } from "@banquo/ledger/DatabaseError"
+import type { HoldGone } from "@banquo/ledger/Holds"
 import type { SchemaOutdated } from "@banquo/ledger/Migrator"
 import { Effect } from "effect"
 import { RequestId } from "./RequestId.ts"
 
 type LedgerError =
-  | OpenAccountRefusal
-  | PostTransactionRefusal
+  | Exclude<RefusalOf<Exclude<Intent, ExpireHolds>>, HoldEnded>
+  | HoldGone
+  | NotReversible
   | IdempotencyKeyReused
   | TransactionNotFound
   | ChangeNotFound
@@ -55,6 +64,29 @@ const problems = {
   ScaleExceeded: (error, base) =>
     new Problem.ScaleExceeded({ ...base, amount: error.amount, currency: error.currency }),
   AmountOutOfRange: (error, base) => new Problem.AmountOutOfRange({ ...base, account_id: error.accountId }),
+  ConditionNotMet: ({ accountId, actual, amount, comparison, subject }, base) =>
+    new Problem.ConditionNotMet({ ...base, account_id: accountId, subject, comparison, amount, actual }),
+  HoldNotFound: ({ holdId }, base) => new Problem.HoldNotFound({ ...base, hold_id: holdId }),
+  HoldAlreadyCaptured: ({ holdId }, base) => new Problem.HoldAlreadyCaptured({ ...base, hold_id: holdId }),
+  HoldAlreadyReleased: ({ holdId }, base) => new Problem.HoldAlreadyReleased({ ...base, hold_id: holdId }),
+  HoldExpired: ({ holdId }, base) => new Problem.HoldExpired({ ...base, hold_id: holdId }),
+  CaptureExceedsHold: ({ currency, holdId, remaining }, base) =>
+    new Problem.CaptureExceedsHold({ ...base, hold_id: holdId, remaining, currency }),
+  ExpiryOutOfRange: (_, base) => new Problem.ExpiryOutOfRange(base),
+  TooManyHolds: ({ accountId }, base) => new Problem.TooManyHolds({ ...base, account_id: accountId }),
+  AccountNotEmpty: ({ accountId, balance, currency, held }, base) =>
+    new Problem.AccountNotEmpty({ ...base, account_id: accountId, posted: balance, held, currency }),
+  OverdraftInUse: ({ accountId, currency, used }, base) =>
+    new Problem.OverdraftInUse({ ...base, account_id: accountId, used, currency }),
+  AlreadyReversed: ({ transactionId }, base) => new Problem.AlreadyReversed({ ...base, transaction_id: transactionId }),
+  NotReversible: ({ transactionId }, base) => new Problem.NotReversible({ ...base, transaction_id: transactionId }),
+  ReversalExceedsTransaction: ({ accountId, remaining, transactionId }, base) =>
+    new Problem.ReversalExceedsTransaction({
+      ...base,
+      transaction_id: transactionId,
+      account_id: accountId,
+      remaining,
+    }),
   AccountAlreadyExists: (_, base) => new Problem.IdempotencyKeyReused(base),
   IdempotencyKeyReused: (_, base) => new Problem.IdempotencyKeyReused(base),
   Contention: (_, base) => new Problem.Contention(retryable(base)),

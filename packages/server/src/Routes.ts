@@ -6,6 +6,7 @@ import { HttpApi, HttpApiBuilder, HttpApiScalar } from "effect/http-api"
 import { METHODS } from "node:http"
 import * as AccountsHandlers from "./AccountsHandlers.ts"
 import * as HealthHandlers from "./HealthHandlers.ts"
+import * as HoldsHandlers from "./HoldsHandlers.ts"
 import * as Home from "./Home.ts"
 import * as Legacy from "./Legacy.ts"
 import { RequestId } from "./RequestId.ts"
@@ -59,7 +60,7 @@ const layerOthers = (options: Legacy.LegacyOptions) =>
 export const layer = (options: Legacy.LegacyOptions) =>
   Layer.mergeAll(
     HttpApiBuilder.layer(Api, { openapiPath }).pipe(
-      Layer.provide([AccountsHandlers.layer, TransactionsHandlers.layer, HealthHandlers.layer]),
+      Layer.provide([AccountsHandlers.layer, TransactionsHandlers.layer, HoldsHandlers.layer, HealthHandlers.layer]),
       Layer.provide(RequestSchema.layer),
     ),
     HttpApiScalar.layer(Api, { path: docsPath }),

@@ -1,4 +1,5 @@
 import * as GroupCommit from "@banquo/ledger/GroupCommit"
+import * as HoldSweeper from "@banquo/ledger/HoldSweeper"
 import { NodeHttpServer } from "@effect/platform-node"
 import { Duration, Layer, References } from "effect"
 import { HttpRouter } from "effect/http"
@@ -29,7 +30,7 @@ export const connectionsMax = 10_000
 
 /** Listens while it is in scope; its writes are committed in groups. Needs a `DbConn`; answers 503 as long as the database is away. */
 export const layer = (options: ServerOptions) =>
-  HttpRouter.serve(Routes.layer(options).pipe(Layer.provide(GroupCommit.layer())), {
+  HttpRouter.serve(Layer.merge(Routes.layer(options), HoldSweeper.layer).pipe(Layer.provide(GroupCommit.layer())), {
     disableLogger: true,
     disableListenLog: true,
   }).pipe(

@@ -1,8 +1,11 @@
 import { Api } from "@banquo/api/Api"
-import { NewBatchItem, type Verdict } from "@banquo/api/Batch"
+import { type NewBatchItem, NewStreamItem, type Verdict } from "@banquo/api/Batch"
 import * as Problem from "@banquo/api/Problem"
-import { type NewTransaction, transactionOf } from "@banquo/api/Transaction"
+import { conditionsOf } from "@banquo/api/Require"
+import { dryRunOf } from "@banquo/api/DryRun"
+import { type NewChange, transactionOf } from "@banquo/api/Transaction"
 import type { IdempotencyKey } from "@banquo/domain/Idempotency"
+import type { Change } from "@banquo/domain/Intent"
 import type { DbConn } from "@banquo/ledger/DbConn"
 import type { Posted } from "@banquo/ledger/Posted"
 import {
@@ -11,33 +14,43 @@ import {
   type PostTransactionOptions,
   postTransactionsTogether,
 } from "@banquo/ledger/Transactions"
-import { Effect, Result, Schema, Stream } from "effect"
+import { reverseTransaction } from "@banquo/ledger/Reversals"
+import { dryRun } from "@banquo/ledger/WritePath"
+import { Effect, identity, Result, Schema, Stream } from "effect"
 import { HttpApiBuilder, type HttpApiError } from "effect/http-api"
 import { ledgerContext } from "./LedgerContext.ts"
 import { orProblem } from "./Problems.ts"
-import { replayed } from "./Replayed.ts"
 import { RequestId } from "./RequestId.ts"
 import { invalidRequest } from "./RequestSchema.ts"
+import { written } from "./Written.ts"
 
 /** Most lines of a stream that are under way at a time; reading stops until one of them is answered. */
 export const streamItemsMax = 256
 
 type Item = typeof NewBatchItem.Type
 
+const changeOf = ({ account_id, amount, currency, expected_seq, require }: typeof NewChange.Type): Change => ({
+  acctId: account_id,
+  amount,
+  currency,
+  expectedSeq: expected_seq,
+  require: conditionsOf(require),
+})
+
 const optionsOf = (
-  { changes, description, metadata }: typeof NewTransaction.Type,
+  { changes, description, effective_at, metadata }: Omit<Item, "idempotency_key">,
   idempotencyKey: IdempotencyKey | undefined,
 ): PostTransactionOptions => ({
-  changes: changes.map(({ account_id, amount, currency, expected_seq }) => ({
-    acctId: account_id,
-    amount,
-    currency,
-    expectedSeq: expected_seq,
-  })),
+  changes: changes.map(changeOf),
   description,
   metadata,
+  effectiveTime: effective_at,
   idempotencyKey,
 })
+
+const asWritten = (posted: Posted) => ({ posted })
+
+const transactionBody = ({ posted }: { readonly posted: Posted }) => Effect.succeed(transactionOf(posted.changes))
 
 const optionsOfItem = (item: Item) => optionsOf(item, item.idempotency_key)
 
@@ -47,6 +60,17 @@ const made = (posted: Posted): typeof Verdict.Type => ({
   transaction: transactionOf(posted.changes),
 })
 
+const judged = (posted: Posted): typeof Verdict.Type => ({ status: 200, ...dryRunOf(posted.changes) })
+
+/** How a batch is carried out, and what is said of what succeeds. */
+interface Mode {
+  readonly run: <A, E, R>(program: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  readonly done: (posted: Posted) => typeof Verdict.Type
+}
+
+const modeOf = ({ dry_run }: { readonly dry_run?: boolean }): Mode =>
+  dry_run === true ? { run: dryRun, done: judged } : { run: identity, done: made }
+
 type NotMade = Extract<typeof Verdict.Type, { readonly problem: unknown }>["problem"]
 
 /** What keeps a whole batch from being judged. */
@@ -54,19 +78,19 @@ type Unavailable = Problem.Contention | Problem.DatabaseUnavailable | Problem.Ov
 
 const notMade = (problem: NotMade): typeof Verdict.Type => ({ status: problem.status, problem })
 
-const decodeItem = Schema.decodeUnknownEffect(Schema.toCodecJson(NewBatchItem), {
+const decodeItem = Schema.decodeUnknownEffect(Schema.toCodecJson(NewStreamItem), {
   onExcessProperty: "error",
   errors: "all",
 })
 
 /** Each transaction by itself: a refusal of one says nothing about the others. */
-const postEach = (item: Item) =>
-  postTransaction(optionsOfItem(item)).pipe(orProblem, Effect.match({ onSuccess: made, onFailure: notMade }))
+const postEach = (item: Item, { done, run }: Mode) =>
+  run(postTransaction(optionsOfItem(item))).pipe(orProblem, Effect.match({ onSuccess: done, onFailure: notMade }))
 
 /** All or none: the first that is refused says why, the others that it was because of that. */
-const postAll = (items: ReadonlyArray<Item>) =>
-  postTransactionsTogether(items.map(optionsOfItem)).pipe(
-    Effect.map((posted) => posted.map(made)),
+const postAll = (items: ReadonlyArray<Item>, { done, run }: Mode) =>
+  run(postTransactionsTogether(items.map(optionsOfItem))).pipe(
+    Effect.map((posted) => posted.map(done)),
     Effect.catchTag("RequestRefused", ({ index, refusal }) =>
       Effect.gen(function* () {
         const first = yield* Effect.flip(orProblem(Effect.fail(refusal)))
@@ -105,7 +129,7 @@ const refuseRest = (error: PayloadError) =>
 const postLine = (line: unknown) =>
   decodeItem(line).pipe(
     Effect.matchEffect({
-      onSuccess: postEach,
+      onSuccess: (item) => postEach(item, modeOf(item)),
       onFailure: ({ issue }) => Effect.map(invalidRequest("body", issue), notMade),
     }),
   )
@@ -122,11 +146,28 @@ export const layer = HttpApiBuilder.group(
         .handle(
           "post",
           ({ headers, payload }) =>
-            postTransaction(optionsOf(payload, headers["idempotency-key"])).pipe(
-              Effect.map((posted) => replayed(posted, transactionOf(posted.changes))),
-              run,
-              orProblem,
-            ),
+            written(
+              payload,
+              Effect.map(postTransaction(optionsOf(payload, headers["idempotency-key"])), asWritten),
+              transactionBody,
+            ).pipe(run, orProblem),
+          { uninterruptible: true },
+        )
+        .handle(
+          "reverse",
+          ({ headers, params, payload }) =>
+            written(
+              payload,
+              reverseTransaction(params.transaction_id, {
+                changes: payload.changes?.map(changeOf),
+                isForced: payload.force,
+                description: payload.description,
+                metadata: payload.metadata,
+                effectiveTime: payload.effective_at,
+                idempotencyKey: headers["idempotency-key"],
+              }).pipe(Effect.map(asWritten)),
+              transactionBody,
+            ).pipe(run, orProblem),
           { uninterruptible: true },
         )
         .handle(
@@ -136,11 +177,15 @@ export const layer = HttpApiBuilder.group(
               return Effect.succeed(Stream.provideContext(postLines(payload), context))
             }
             const { mode, transactions } = payload
+            const how = modeOf(payload)
             const verdicts: Effect.Effect<ReadonlyArray<typeof Verdict.Type>, Unavailable, DbConn> = mode === "atomic"
-              ? postAll(transactions)
-              : Effect.forEach(transactions, postEach, { concurrency: "unbounded" })
+              ? postAll(transactions, how)
+              : Effect.forEach(transactions, (item) => postEach(item, how), { concurrency: "unbounded" })
             return verdicts.pipe(
-              Effect.map((verdicts) => ({ made: verdicts.filter(({ status }) => status === 201).length, verdicts })),
+              Effect.map((verdicts) => ({
+                made: verdicts.filter(({ status }) => status === 200 || status === 201).length,
+                verdicts,
+              })),
               run,
             )
           },

@@ -47,7 +47,9 @@ layer(TestServer.layer, { excludeTestServices: true })("transactions", (it) => {
         transaction_id: only!.change_id,
         description: "tea ☕",
         metadata: { a: "2", z: "1" },
+        effective_at: only!.created_at,
         created_at: only!.created_at,
+        reverses_transaction_id: null,
         changes: [
           {
             change_id: only!.change_id,
@@ -56,9 +58,13 @@ layer(TestServer.layer, { excludeTestServices: true })("transactions", (it) => {
             seq: 1,
             flavor: "FLOW",
             amount: "-2.50",
+            held_amount: "0.00",
             currency: "EUR",
             balance: { posted: "7.50", held: "0.00", available: "7.50" },
             status: "open",
+            overdraft_limit: "0.00",
+            hold_id: null,
+            reverses_transaction_id: null,
             description: "tea ☕",
             metadata: { a: "2", z: "1" },
             actor: "anonymous",

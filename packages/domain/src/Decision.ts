@@ -1,0 +1,43 @@
+/** What a decision is made of, and what comes of it. */
+import type { Account, AccountCorrection } from "./Account.ts"
+import type { AccountId } from "./AccountId.ts"
+import type { AccountState } from "./AccountState.ts"
+import type { BalanceChange } from "./BalanceChange.ts"
+import type { BalanceChangeId, TransactionId } from "./BalanceChangeId.ts"
+import type { Money } from "./Money.ts"
+import type { Timestamp } from "./Timestamp.ts"
+
+/** The states that a decision needs, such as a `Map`; an account that it does not have does not exist. */
+export interface Heads extends Pick<ReadonlyMap<AccountId, AccountState>, "get" | "has"> {
+  /**
+   * What reversals of a transaction have done to the balance of an account already. Must be no older than the heads are:
+   * whoever reverses appends to the account, so what came later is found out by the chain. Only reversals need it.
+   */
+  readonly reversed?: (xactId: TransactionId, acctId: AccountId) => Money
+}
+
+/** What the pure core cannot know by itself. */
+export interface Stamp {
+  readonly now: Timestamp
+  /** Unused ids, ascending, one for each row: as many as `idsMax` says are enough. */
+  readonly ids: ReadonlyArray<BalanceChangeId>
+  /** The UUID of this ledger, which each chain begins with. */
+  readonly ledgerId: string
+}
+
+/** A request that can be carried out: rows to append, all of them or none. */
+export interface Decision {
+  /** The rows of the transaction, in the order of the request. */
+  readonly changes: ReadonlyArray<BalanceChange>
+  /**
+   * Rows to go before them that were not asked for, each a transaction of its own: holds that have expired give back the
+   * money that the request needs.
+   */
+  readonly asides: ReadonlyArray<BalanceChange>
+  /** The states after all rows, by account. */
+  readonly heads: ReadonlyMap<AccountId, AccountState>
+  /** The row of the account that an `OpenAccount` adds. */
+  readonly account: Account | null
+  /** The row that a `ChangeTerms` adds where it corrects what was said of the account. */
+  readonly correction: AccountCorrection | null
+}
