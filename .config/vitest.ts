@@ -9,7 +9,7 @@ export default defineConfig({
     globalSetup: [`${root}/packages/ledger/test/DatabaseServer.ts`],
     maxWorkers: 2,
     // Limits on a hung test, not a pace: whatever waits, waits for an event.
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
   },
 })
