@@ -11,7 +11,7 @@ import { Result } from "effect"
 import type { AccountId } from "./AccountId.ts"
 import type { AccountState } from "./AccountState.ts"
 import type { TransactionId } from "./BalanceChangeId.ts"
-import type { Decision, Heads, Stamp } from "./Decision.ts"
+import { type Decision, type Heads, reversedBefore, type Stamp } from "./Decision.ts"
 import { isExpired } from "./Hold.ts"
 import {
   accountIds,
@@ -102,9 +102,10 @@ export class HeadsAfter implements Heads {
   }
 
   reversed(xactId: TransactionId, acctId: AccountId): Money.Money {
-    const { reversed } = this.#below
-    if (reversed === undefined) throw new TypeError("what was reversed before is not known")
-    return Money.sum(reversed(xactId, acctId), this.#reversed.get(`${xactId} ${acctId}`) ?? Money.zero)
+    return Money.sum(
+      reversedBefore(this.#below, xactId, acctId),
+      this.#reversed.get(`${xactId} ${acctId}`) ?? Money.zero,
+    )
   }
 
   advance(decision: Decision): void {

@@ -16,6 +16,12 @@ export interface Heads extends Pick<ReadonlyMap<AccountId, AccountState>, "get" 
   readonly reversed?: (xactId: TransactionId, acctId: AccountId) => Money
 }
 
+/** {@link Heads.reversed}, which must be known. */
+export const reversedBefore = (heads: Heads, xactId: TransactionId, acctId: AccountId): Money => {
+  if (heads.reversed === undefined) throw new TypeError("a reversal is decided on what was reversed before")
+  return heads.reversed(xactId, acctId)
+}
+
 /** What the pure core cannot know by itself. */
 export interface Stamp {
   readonly now: Timestamp

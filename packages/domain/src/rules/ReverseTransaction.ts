@@ -6,7 +6,7 @@ import { Result } from "effect"
 import type { AccountId } from "../AccountId.ts"
 import { type AccountState, heldAt } from "../AccountState.ts"
 import { scaleOf } from "../Currency.ts"
-import type { Decision, Heads, Stamp } from "../Decision.ts"
+import { type Decision, type Heads, reversedBefore, type Stamp } from "../Decision.ts"
 import type { Remarks, Request, ReverseTransaction } from "../Intent.ts"
 import * as Money from "../Money.ts"
 import {
@@ -78,16 +78,13 @@ export const decideReverseTransaction = (
 }
 
 /** By account, the change that would take back all that is left; of the opposite sign to the original. */
-const restOf = ({ original, xactId }: ReverseTransaction, heads: Heads): ReadonlyMap<AccountId, Money.Money> => {
-  const { reversed } = heads
-  if (reversed === undefined) throw new TypeError("a reversal is decided on what was reversed before")
-  return new Map(
+const restOf = ({ original, xactId }: ReverseTransaction, heads: Heads): ReadonlyMap<AccountId, Money.Money> =>
+  new Map(
     original.map(({ acctId, chgAmt }) => [
       acctId,
-      Money.difference(Money.difference(Money.zero, chgAmt), reversed(xactId, acctId)),
+      Money.difference(Money.difference(Money.zero, chgAmt), reversedBefore(heads, xactId, acctId)),
     ]),
   )
-}
 
 const legAsked = (
   head: AccountState,
