@@ -23,7 +23,7 @@ export const BalanceAt = Schema.Struct({
   currency: Currency,
   axis: Schema.Literals(axes),
   at: Time.annotateKey({
-    description: "the instant that was asked for; else that of the change, or on axis effective now",
+    description: "the instant that was asked for; with seq that of the change; else now",
   }),
   posted: Sum.annotateKey({ description: "what the account held, changes at the very instant included" }),
   held: Schema.optionalKey(Money.Amount).annotateKey({

@@ -1,6 +1,6 @@
 /** Programs that tell what an account had: at an instant, on either axis, or at a sequence. */
 import type { AccountId } from "@banquo/domain/AccountId"
-import type { AccountState } from "@banquo/domain/AccountState"
+import { type AccountState, stateAt } from "@banquo/domain/AccountState"
 import type { Axis } from "@banquo/domain/Axis"
 import type { Currency } from "@banquo/domain/Currency"
 import * as Money from "@banquo/domain/Money"
@@ -25,7 +25,7 @@ export interface BalanceAt {
   readonly at: Timestamp.Timestamp
   readonly posted: Money.Money
   /**
-   * On the axis `created`, the account as it was; `null`: it was not open yet. On the axis `effective`, the account at its
+   * On the axis `created`, the account as it was, without holds that had expired; `null`: it was not open yet. On the axis `effective`, the account at its
    * newest row: the answer is what is known by then, and a later row may be dated before `at`.
    */
   readonly state: AccountState | null
@@ -66,17 +66,19 @@ export const fetchBalanceAt = (
     const { currency } = head
     if ("seq" in query) {
       const state = yield* fetchStateAt(head, query.seq)
-      return { acctId, currency, axis: "created", at: state.chgCreateTime, posted: state.balance, state }
+      const at = state.chgCreateTime
+      return { acctId, currency, axis: "created", at, posted: state.balance, state: stateAt(state, at) }
     }
     const { axis } = query
-    if (axis === "created" && query.at === undefined) {
-      return { acctId, currency, axis, at: head.chgCreateTime, posted: head.balance, state: head }
-    }
-    const at = query.at ?? Timestamp.fromMillis(yield* Clock.currentTimeMillis)
+    const now = Timestamp.fromMillis(yield* Clock.currentTimeMillis)
+    // Whatever the clock says, now is not before the newest row.
+    const at = query.at ?? (axis === "created" && now < head.chgCreateTime ? head.chgCreateTime : now)
     const seq = yield* sequenceAt(acctId, at, head)
     const state = seq < 0 ? null : yield* fetchStateAt(head, seq).pipe(Effect.catchTag("ChangeNotFound", Effect.die))
     const booked = state === null ? Money.zero : state.balance
-    if (axis === "created") return { acctId, currency, axis, at, posted: booked, state }
+    if (axis === "created") {
+      return { acctId, currency, axis, at, posted: booked, state: state === null ? null : stateAt(state, at) }
+    }
     const correction = yield* correctionAt(acctId, { at, seq, end: head.acctSeq })
     return { acctId, currency, axis, at, posted: Money.sum(booked, correction), state: head }
   })

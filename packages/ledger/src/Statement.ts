@@ -4,11 +4,11 @@ import type { AccountId } from "@banquo/domain/AccountId"
 import type { AccountState } from "@banquo/domain/AccountState"
 import type { Axis } from "@banquo/domain/Axis"
 import * as Money from "@banquo/domain/Money"
-import type { AccountNotFound, ChangeNotFound } from "@banquo/domain/Refusal"
+import { type AccountNotFound, ChangeNotFound } from "@banquo/domain/Refusal"
 import { type Line, linesFrom, type Summary, summaryOf } from "@banquo/domain/Statement"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { Effect, Stream } from "effect"
-import { fetchAccountInfo } from "./Accounts.ts"
+import { type AccountInfo, fetchAccountInfo, fetchAccountInfoAt } from "./Accounts.ts"
 import { fetchStateAt } from "./BalanceAt.ts"
 import type { DatabaseUnavailable } from "./DatabaseError.ts"
 import type { DbConn } from "./DbConn.ts"
@@ -44,8 +44,7 @@ export const fetchStatement = (
 ): Effect.Effect<Statement, AccountNotFound | ChangeNotFound | DatabaseUnavailable, DbConn> =>
   Effect.gen(function* () {
     if (from >= to) throw new RangeError("the period of a statement ends after it begins")
-    const { account, state } = yield* fetchAccountInfo(acctId)
-    const end = yield* fetchStateAt(state, seq ?? state.acctSeq)
+    const { account, state: end } = yield* fetchEnd(acctId, seq)
     const [opening, closing] = yield* Effect.all(
       [balanceBefore(from, { axis, end }), balanceBefore(to, { axis, end })],
       { concurrency: "unbounded" },
@@ -53,6 +52,19 @@ export const fetchStatement = (
     const scope: Scope = { acctId, axis, from, to, after: opening.seq, upTo: closing.seq, end: end.acctSeq }
     const summary = summaryOf(opening.balance, closing.balance, yield* turnovers(scope))
     return { account, axis, from, to, end, summary, lines: linesOf(scope, summary) }
+  })
+
+/** The account as a change left it, or the newest; with the customer as said by then. */
+const fetchEnd = (
+  acctId: AccountId,
+  seq: number | undefined,
+): Effect.Effect<AccountInfo, AccountNotFound | ChangeNotFound | DatabaseUnavailable, DbConn> =>
+  Effect.gen(function* () {
+    const newest = yield* fetchAccountInfo(acctId)
+    const currentSeq = newest.state.acctSeq
+    if (seq === undefined || seq === currentSeq) return newest
+    if (seq > currentSeq) return yield* new ChangeNotFound({ accountId: acctId, seq, currentSeq })
+    return yield* fetchAccountInfoAt(acctId, seq)
   })
 
 /** The balance right before an instant, and the sequence of the last row that was made before it. */

@@ -24,6 +24,9 @@ export interface Said extends Partial<
   readonly effective?: Timestamp.Timestamp | undefined
 }
 
+/** When the hold expires: the last instant that there is. */
+export const never = Timestamp.parse("9999-12-31T23:59:59.999999Z")!
+
 /** Stands for the one hold of an account, whose id is that of its first row. */
 const theHold = 1n as BalanceChangeId
 
@@ -51,7 +54,7 @@ const next = (
       acctStatus: said.acctStatus ?? state.acctStatus,
       xactId: bchgId,
       holdId,
-      holdExpiresAt: said.chgFlavor === "HOLD" ? Timestamp.make(chgCreateTime + 3_000_000_000_000_000n) : null,
+      holdExpiresAt: said.chgFlavor === "HOLD" ? never : null,
       reversesXactId: null,
       description: said.description ?? null,
       metadata: null,

@@ -14,7 +14,7 @@ import { probesBetween, probesMax } from "../src/SequenceAt.ts"
 import { fetchStatement, type StatementQuery } from "../src/Statement.ts"
 import { storeBalanceChange } from "../src/Transactions.ts"
 import { amount, money, open, USD, selectAllChanges, verifyLedger } from "./Ledger.ts"
-import { append, randomOf, randomRows } from "./Past.ts"
+import { append, never, randomOf, randomRows } from "./Past.ts"
 import * as TestDatabase from "./TestDatabase.ts"
 
 const noOne = AccountId.make("00000000-0000-4000-8000-00000000dead")
@@ -70,7 +70,7 @@ const instantsOf = (chain: ReadonlyArray<BalanceChange>, count: number) => {
   return [
     ...times.flatMap((time) => [time - 1n, time, time + 1n]),
     Timestamp.parse("0000-01-01T00:00:00Z")!,
-    Timestamp.parse("9999-12-31T23:59:59.999999Z")!,
+    Timestamp.make(never - 1n),
   ].map(Timestamp.make)
 }
 
@@ -116,7 +116,8 @@ layer(Chains.layer.pipe(Layer.provideMerge(TestDatabase.layer)), { excludeTestSe
         { chgAmt: money("2"), effective: Timestamp.parse("2500-01-01T00:00:00Z")! },
       ])
       const created = yield* fetchBalanceAt(acctId, { axis: "created" })
-      assert.deepStrictEqual([created.posted, created.at], [money("12"), later!.chgCreateTime])
+      assert.strictEqual(created.posted, money("12"))
+      assert.isTrue(created.at >= later!.chgCreateTime)
       const effective = yield* fetchBalanceAt(acctId, { axis: "effective" })
       assert.strictEqual(effective.posted, money("10"))
       assert.isTrue(effective.at >= later!.chgCreateTime - 1_000_000n && effective.at < later!.effectiveTime)
