@@ -43,30 +43,25 @@ dl { margin: 0; }
 dt { color: var(--soft); }
 dd { margin: 0; }
 .number { font-variant-numeric: tabular-nums; }
-.sums { display: grid; grid-template-columns: repeat(4, 1fr); margin: 0 0 2.25rem; border: 1px solid var(--rule); border-radius: 6px; overflow: hidden; }
-.sums div { padding: 0.85rem 1.1rem; border-left: 1px solid var(--rule); }
-.sums div:first-child { border-left: 0; }
-.sums div:last-child { background: var(--tint); }
+.sums { display: flex; flex-wrap: wrap; gap: 1px; margin: 0 0 2.25rem; background: var(--rule); border: 1px solid var(--rule); border-radius: 6px; overflow: hidden; }
+.sums div { flex: 1 1 9.5rem; padding: 0.85rem 1.1rem; background: var(--paper); }
+.sums .closing { background: var(--tint); }
 .sums dt { font-size: 0.8125rem; }
 .sums dd { font-size: 1.1875rem; font-weight: 600; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .sums small { display: block; color: var(--soft); font-size: 0.75rem; font-weight: 400; }
 .sums .closing dd { color: var(--accent); }
 table { width: 100%; border-collapse: collapse; }
 caption { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
-th { padding: 0 0 0.5rem; color: var(--soft); font-size: 0.8125rem; font-weight: 500; text-align: left; vertical-align: bottom; }
-thead tr { border-bottom: 1.5px solid var(--ink); }
-td { padding: 0.55rem 0; border-bottom: 1px solid var(--rule); vertical-align: top; }
-th + th, td + td { padding-left: 1.25rem; }
-td:first-child { white-space: nowrap; }
+th { padding: 0 0.6rem 0.5rem; color: var(--soft); font-size: 0.8125rem; font-weight: 500; text-align: left; vertical-align: bottom; }
+.titles { border-bottom: 1.5px solid var(--ink); }
+.running { display: none; }
+td { padding: 0.55rem 0.6rem; border-bottom: 1px solid var(--rule); vertical-align: top; }
+.date { white-space: nowrap; }
 .text { width: 100%; overflow-wrap: anywhere; unicode-bidi: plaintext; }
 .text span { unicode-bidi: isolate; white-space: pre-wrap; }
-.note { display: block; color: var(--soft); font-size: 0.8125rem; unicode-bidi: isolate; }
+.note { display: block; color: var(--soft); font-size: 0.8125rem; }
 .money { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .edge td { background: var(--tint); font-weight: 600; }
-.edge td:first-child { padding-left: 0.6rem; }
-.edge td:last-child { padding-right: 0.6rem; }
-td:last-child, th:last-child { padding-right: 0.6rem; }
-td:first-child, th:first-child { padding-left: 0.6rem; }
 footer { margin-top: 2rem; color: var(--soft); font-size: 0.8125rem; }
 footer p { margin: 0.35rem 0; }
 footer code { font: 0.75rem ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; overflow-wrap: anywhere; }
@@ -74,13 +69,23 @@ footer code { font: 0.75rem ui-monospace, SFMono-Regular, Menlo, Consolas, monos
 main:not(:has(footer)) .incomplete { display: block; }
 @media screen and (max-width: 44rem) {
   body { padding: 0; background: var(--paper); }
-  main { padding: 1.5rem 1rem; box-shadow: none; }
-  .sums { grid-template-columns: 1fr 1fr; }
-  .sums div:nth-child(3) { border-left: 0; }
-  .sums div:nth-child(n + 3) { border-top: 1px solid var(--rule); }
-  .rows { overflow-x: auto; }
-  .text { min-width: 10rem; }
-  th + th, td + td { padding-left: 0.9rem; }
+  main { padding: 1.75rem 1rem; box-shadow: none; }
+  .facts { grid-template-columns: 1fr; }
+  .facts dd + dt { margin-top: 0.4rem; }
+  .number { overflow-wrap: anywhere; }
+  table, tbody { display: block; }
+  thead { display: none; }
+  tr { display: grid; grid-template-columns: 1fr auto; gap: 0.1rem 1rem; padding: 0.7rem 0.25rem; border-bottom: 1px solid var(--rule); }
+  tr:first-child { border-top: 1.5px solid var(--ink); }
+  td, .edge td { padding: 0; border: 0; background: none; }
+  td:empty { display: none; }
+  .text { grid-area: 1 / 1; width: auto; }
+  .out, .in { grid-area: 1 / 2; }
+  .out::before { content: "\\2212"; }
+  .in::before { content: "+"; }
+  .date, .balance { grid-row: 2; color: var(--soft); font-size: 0.8125rem; }
+  .edge { grid-template-columns: 1fr auto; padding-inline: 0.25rem; background: var(--tint); }
+  .edge .balance { grid-area: 1 / 2; color: inherit; font-size: inherit; }
 }
 @media print {
   :root {
@@ -95,8 +100,10 @@ main:not(:has(footer)) .incomplete { display: block; }
   body { padding: 0; font-size: 9.5pt; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   main { max-width: none; padding: 0; border: 0; box-shadow: none; }
   thead { display: table-header-group; }
+  .running { display: table-row; }
+  .running th { padding-bottom: 0.75rem; }
   tr, .sums, footer { break-inside: avoid; }
-  td { padding: 0.4rem 0; }
+  td { padding-block: 0.4rem; }
 }
 `
 
@@ -190,7 +197,7 @@ const sum = (label: string, value: string, note = "", name = ""): string =>
 const times = ({ count }: Turnover): string => (count === 1 ? "1 movement" : `${count} movements`)
 
 const edge = (label: string, time: string, balance: string): string =>
-  `<tr class="edge"><td>${time}</td><td class="text">${label}</td><td></td><td></td><td class="money">${balance}</td></tr>\n`
+  `<tr class="edge"><td class="date">${time}</td><td class="text">${label}</td><td></td><td></td><td class="money balance">${balance}</td></tr>\n`
 
 const start = (head: Head): string => {
   const { account, from, summary } = head
@@ -225,10 +232,12 @@ ${sum("Money in", figure(credits.sum, head), times(credits))}
 ${sum("Money out", figure(debits.sum, head), times(debits))}
 ${sum("Closing balance", figure(closing, head), "", "closing")}
 </dl>
-<div class="rows">
 <table>
 <caption>Movements</caption>
-<thead><tr><th scope="col">Date</th><th scope="col">Description</th><th scope="col" class="money">Out</th><th scope="col" class="money">In</th><th scope="col" class="money">Balance, ${escape(account.currency)}</th></tr></thead>
+<thead>
+<tr class="running"><th colspan="5">Account ${escape(account.acctId)}, ${escape(periodOf(head))}</th></tr>
+<tr class="titles"><th scope="col">Date</th><th scope="col">Description</th><th scope="col" class="money">Money out</th><th scope="col" class="money">Money in</th><th scope="col" class="money">Balance, ${escape(account.currency)}</th></tr>
+</thead>
 <tbody>
 ${edge("Opening balance", shortDate(from), figure(opening, head))}`
 }
@@ -245,7 +254,7 @@ const row = (line: Line, head: Head): string => {
   const text = line.description === null || line.description.trim() === "" ? labels[line.chgFlavor] : line.description
   const isOut = line.chgAmt < 0n
   const amount = figure(isOut ? Money.difference(Money.zero, line.chgAmt) : line.chgAmt, head)
-  return `<tr><td>${shortDate(timeOn(head.axis, line))}</td><td class="text"><span>${escape(text)}</span>${noteOf(line, head)}</td><td class="money">${isOut ? amount : ""}</td><td class="money">${isOut ? "" : amount}</td><td class="money">${figure(line.balance, head)}</td></tr>\n`
+  return `<tr><td class="date">${shortDate(timeOn(head.axis, line))}</td><td class="text"><span>${escape(text)}</span>${noteOf(line, head)}</td><td class="money out">${isOut ? amount : ""}</td><td class="money in">${isOut ? "" : amount}</td><td class="money balance">${figure(line.balance, head)}</td></tr>\n`
 }
 
 const end = (head: Head): string => {
@@ -253,7 +262,6 @@ const end = (head: Head): string => {
   const { acctSeq, chgCreateTime, chgHash } = head.end
   return `${edge("Closing balance", shortDate(last), figure(head.summary.closing, head))}</tbody>
 </table>
-</div>
 <footer>
 <p>Days are those of UTC. ${
     head.axis === "created"

@@ -437,7 +437,7 @@ layer(TestServer.layer, { excludeTestServices: true })("the past", (it) => {
         const { closing, rows } = yield* json<StatementJson>(path)
         assert.deepStrictEqual([closing, rows[0]!.amount], [account.balance.posted, account.balance.posted])
         assert.include((yield* get(`${path}&format=csv`)).text, `,${account.balance.posted},${currency}\r\n`)
-        assert.include((yield* get(`${path}&format=html`)).text, `<td class="money">${shown}</td>`)
+        assert.include((yield* get(`${path}&format=html`)).text, `<td class="money balance">${shown}</td>`)
       }
     }),
   )
