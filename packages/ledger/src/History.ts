@@ -66,11 +66,14 @@ const exists = (acctId: AccountId) =>
     (rows) => rows.length > 0,
   )
 
+/** Rows that one statement of {@link fetchChanges} gives: with the largest metadata, they are four megabytes. */
+export const changesReadMax = 250
+
 /** All changes of an account on one side of a bound, or all there are. */
 export type ChangesStreamQuery = Omit<ChangesQuery, "limit">
 
 /**
- * All that happened to an account up to now, read a page of {@link changesPageMax} at a time, as it is taken. What is
+ * All that happened to an account up to now, read {@link changesReadMax} at a time, as they are taken. What is
  * appended meanwhile is left out.
  */
 export const fetchChanges = (
@@ -89,8 +92,8 @@ export const fetchChanges = (
     // A window of sequences, which are dense.
     return Stream.paginate(isAscending ? first : last, (from) => {
       const [low, high] = isAscending
-        ? [from, Math.min(from + changesPageMax - 1, last)]
-        : [Math.max(from - changesPageMax + 1, first), from]
+        ? [from, Math.min(from + changesReadMax - 1, last)]
+        : [Math.max(from - changesReadMax + 1, first), from]
       const next = isAscending ? high + 1 : low - 1
       return Effect.map(
         read(

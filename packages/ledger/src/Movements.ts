@@ -18,8 +18,8 @@ import { type DbConn, read } from "./DbConn.ts"
 /** Rows that one statement gives. */
 export const movementsPageMax = 1_000
 
-/** Rows that one statement sums up. */
-export const turnoverRowsMax = 100_000
+/** Rows that one statement sums up: some milliseconds, because other reads wait behind it on a connection that they share. */
+export const turnoverRowsMax = 10_000
 
 /** A part of an account's chain and the period that it is looked at for. */
 export interface Scope {

@@ -257,6 +257,37 @@ layer(Chains.layer.pipe(Layer.provideMerge(TestDatabase.layer)), { excludeTestSe
     }),
   )
 
+  it.effect("it holds together while others write", () =>
+    Effect.gen(function* () {
+      const acctId = yield* open("1000")
+      const writes = Effect.forEach(
+        Array.from({ length: 60 }, (_, index) => amount(index % 3 === 0 ? "-2" : "1")),
+        (each) => storeBalanceChange(acctId, each),
+      )
+      const looks = Effect.forEach(
+        Array.from({ length: 30 }, (_, index) => axes[index % 2]!),
+        (axis) =>
+          Effect.gen(function* () {
+            const { end, lines, summary } = yield* fetchStatement(acctId, {
+              axis,
+              from: Timestamp.make(0n),
+              to: Timestamp.parse("2500-01-01T00:00:00Z")!,
+            })
+            const shown = yield* Stream.runCollect(lines)
+            assert.strictEqual(shown.length, end.acctSeq + 1)
+            assert.strictEqual(summary.closing, end.balance)
+            assert.strictEqual(shown.at(-1)!.balance, end.balance)
+            return end.acctSeq
+          }),
+      )
+      const [, ends] = yield* Effect.all([writes, looks], { concurrency: "unbounded" })
+      assert.deepStrictEqual(
+        ends,
+        ends.toSorted((a, b) => a - b),
+      )
+    }),
+  )
+
   it.effect("its lines can be read at leisure, and more than once: what is appended meanwhile is not among them", () =>
     Effect.gen(function* () {
       const acctId = yield* open("5")
