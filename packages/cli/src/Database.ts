@@ -1,9 +1,9 @@
-import { EmbeddedPostgres } from "@banquo/embedded-postgres/EmbeddedPostgres"
+import { embeddedDatabase } from "#EmbeddedDatabase"
 import { DbConn } from "@banquo/ledger/DbConn"
 import { migrate } from "@banquo/ledger/Migrator"
 import { Context, Duration, Effect, Layer, Option } from "effect"
 import { hostname } from "node:os"
-import { DatabaseConfig, EmbeddedConfig } from "./ServeConfig.ts"
+import { DatabaseConfig } from "./ServeConfig.ts"
 
 /** Which database the command works on, in words for its operator. */
 export class DatabaseName extends Context.Service<
@@ -47,7 +47,7 @@ const layerGiven = (options: { readonly isMigrating: boolean }) =>
 const layerEmbedded = (options: { readonly isMigrating: boolean; readonly connectionsMax: number }) =>
   Layer.unwrap(
     Effect.gen(function* () {
-      const embedded = yield* EmbeddedPostgres
+      const embedded = yield* embeddedDatabase
       const asOwner = DbConn.layerUrl({ url: embedded.ownerUrl, connectionsMax: 2, statementTimeout: withoutTimeout })
       const name = Layer.succeed(DatabaseName, {
         text: `embedded PostgreSQL ${embedded.version}, data in ${embedded.dataDirectory}`,
@@ -57,7 +57,7 @@ const layerEmbedded = (options: { readonly isMigrating: boolean; readonly connec
       yield* migrateAndLog.pipe(Effect.provide(asOwner))
       return Layer.merge(DbConn.layerUrl({ url: embedded.appUrl, connectionsMax: options.connectionsMax }), name)
     }),
-  ).pipe(Layer.provide(Layer.unwrap(Effect.map(EmbeddedConfig, (directory) => EmbeddedPostgres.layer({ directory })))))
+  )
 
 /** For the service: may read and append, nothing more. */
 export const layerOfService = layerGiven({ isMigrating: false })

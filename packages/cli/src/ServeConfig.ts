@@ -1,4 +1,5 @@
-import { Config, Option, Redacted, Schema } from "effect"
+import { Config, ConfigProvider, Option, Redacted, Schema } from "effect"
+import { isIPv4 } from "node:net"
 
 /** What `banquo serve` and `banquo migrate` read from the environment; the README has the table. */
 export const DatabaseConfig = Config.all({
@@ -31,6 +32,9 @@ export const DatabaseConfig = Config.all({
 /** The folder of the embedded database, from the working directory. */
 export const EmbeddedConfig = Config.String("BANQUO_DIRECTORY").pipe(Config.withDefault(".banquo"))
 
+/** Whether only this machine reaches what listens there; a name other than localhost may lead anywhere. */
+const isLoopback = (host: string) => host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."))
+
 export const ServeConfig = Config.all({
   host: Config.String("HOST").pipe(Config.withDefault("127.0.0.1")),
   /** 0: any free port. */
@@ -40,4 +44,17 @@ export const ServeConfig = Config.all({
   ).pipe(Config.withDefault(8484)),
   /** Unless said otherwise, where the database is the embedded one: in development. */
   hasDummyAccounts: Config.option(Config.Boolean("DUMMY_ACCOUNTS")),
-})
+  /** There is no access control: beyond this machine, only where the operator says so. */
+  unauthenticatedAccess: Config.option(Config.Literal("allowed", "UNAUTHENTICATED_ACCESS")),
+}).pipe(
+  Config.flatMap(({ unauthenticatedAccess, ...config }) => {
+    const isExposed = !isLoopback(config.host)
+    return isExposed && Option.isNone(unauthenticatedAccess)
+      ? Config.fail(
+          new ConfigProvider.SourceError({
+            message: `HOST ${config.host} is reached from other machines, and whoever reaches Banquo can move money: set UNAUTHENTICATED_ACCESS=allowed if something in front of it decides who may`,
+          }),
+        )
+      : Config.succeed({ ...config, isExposed })
+  }),
+)

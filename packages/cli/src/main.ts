@@ -10,7 +10,10 @@ import { ServeConfig } from "./ServeConfig.ts"
 
 type ServeConfig = Config.Success<typeof ServeConfig>
 
-const listen = Effect.fnUntraced(function* ({ hasDummyAccounts, host, port }: ServeConfig) {
+const listen = Effect.fnUntraced(function* ({ hasDummyAccounts, host, isExposed, port }: ServeConfig) {
+  if (isExposed) {
+    yield* Effect.logWarning(`UNAUTHENTICATED_ACCESS is allowed: whoever reaches ${host} port ${port} can move money`)
+  }
   const { isEmbedded, text } = yield* DatabaseName
   const server = Server.layer({
     host,

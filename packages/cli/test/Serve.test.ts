@@ -220,6 +220,10 @@ layer(Instances.layer.pipe(Layer.provideMerge(TestDatabase.layer)), { excludeTes
         { PORT: "abc" },
         { DATABASE_URL: "mysql://ann:hunter2secret@127.0.0.1/db" },
         { DATABASE_CONNECTIONS_MAX: "many" },
+        { UNAUTHENTICATED_ACCESS: "perhaps" },
+        { HOST: "0.0.0.0" },
+        { HOST: "::" },
+        { HOST: "127.example" },
       ],
       Effect.fnUntraced(function* (bad: Record<string, string>) {
         const command = yield* run(["serve"], { DATABASE_URL: yield* databaseUrl, ...bad })
@@ -230,6 +234,29 @@ layer(Instances.layer.pipe(Layer.provideMerge(TestDatabase.layer)), { excludeTes
       }),
       { concurrency: 2 },
     ),
+  )
+
+  it.effect("beyond loopback only where UNAUTHENTICATED_ACCESS says so, and with a warning", () =>
+    Effect.gen(function* () {
+      // An address of the documentation, which no machine has.
+      const command = yield* run(["serve"], {
+        DATABASE_URL: yield* databaseUrl,
+        HOST: "192.0.2.1",
+        UNAUTHENTICATED_ACCESS: "allowed",
+      })
+      assert.strictEqual(yield* command.exited, 1)
+      assert.match(command.stdout(), /WARN.*UNAUTHENTICATED_ACCESS is allowed.*192\.0\.2\.1/)
+      assert.match(command.stderr(), /^banquo: .*EADDRNOTAVAIL.*\n$/)
+    }),
+  )
+
+  it.effect("on loopback no warning, whatever UNAUTHENTICATED_ACCESS says", () =>
+    Effect.gen(function* () {
+      for (const HOST of ["localhost", "127.0.0.2"]) {
+        const { stdout } = yield* serve({ DATABASE_URL: yield* databaseUrl, HOST, UNAUTHENTICATED_ACCESS: "allowed" })
+        assert.notInclude(stdout(), "WARN")
+      }
+    }),
   )
 
   it.effect("--help, and an unknown command", () =>

@@ -4,7 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import { connect } from "node:net"
 import { join } from "node:path"
 
-const main = join(import.meta.dirname, "../src/main.ts")
+const sources = join(import.meta.dirname, "../src/main.ts")
 
 /** Everything that any command of this test file has printed. */
 export const printed: Array<string> = []
@@ -21,17 +21,24 @@ export interface Command {
   readonly output: (pattern: RegExp) => Effect.Effect<RegExpExecArray>
 }
 
+export interface RunOptions {
+  readonly cwd?: string
+  /** What Node runs; the sources, if not said. */
+  readonly file?: string
+}
+
 /** `banquo <args>` with exactly this environment; killed when the scope closes, if it still runs. */
-export const run = (args: ReadonlyArray<string>, env: Record<string, string>, options?: { readonly cwd?: string }) =>
+export const run = (args: ReadonlyArray<string>, env: Record<string, string>, options: RunOptions = {}) =>
   Effect.gen(function* () {
+    const { file = sources, ...spawnOptions } = options
     let stdout = ""
     let stderr = ""
     const child = yield* Effect.acquireRelease(
       Effect.sync(() =>
-        spawn(process.execPath, [main, ...args], {
+        spawn(process.execPath, [file, ...args], {
           env: { PATH: process.env["PATH"]!, NO_COLOR: "1", ...env },
           stdio: ["ignore", "pipe", "pipe"],
-          ...options,
+          ...spawnOptions,
         }),
       ),
       (child) =>
@@ -86,7 +93,7 @@ export interface ServeProcess extends Command {
 }
 
 /** `banquo serve` on a free port, when it listens. */
-export const serve = (env: Record<string, string>, options?: { readonly cwd?: string }) =>
+export const serve = (env: Record<string, string>, options?: RunOptions) =>
   Effect.gen(function* () {
     const command = yield* run(["serve"], { PORT: "0", ...env }, options)
     const [, url] = yield* command.output(/Banquo listens on (\S+)\n/)

@@ -1,0 +1,9 @@
+import { EmbeddedPostgres } from "@banquo/embedded-postgres/EmbeddedPostgres"
+import { Context, Effect, Layer } from "effect"
+import { EmbeddedConfig } from "./ServeConfig.ts"
+
+/** Starts the embedded database, which runs while the scope is open. */
+export const embeddedDatabase = Effect.gen(function* () {
+  const directory = yield* EmbeddedConfig
+  return Context.get(yield* Layer.build(EmbeddedPostgres.layer({ directory })), EmbeddedPostgres)
+})
