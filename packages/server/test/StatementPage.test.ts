@@ -59,6 +59,7 @@ const statement = (
       acctStatus: "open",
       chgCreateTime: time("2026-12-24T18:00:00.5Z"),
       chgHash: new Uint8Array(32),
+      openHolds: [],
     },
     summary: summaryOf(Money.make(opening), closing, turnoversOf(movements)),
   }
