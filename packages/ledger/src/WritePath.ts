@@ -97,7 +97,6 @@ const attempt = Effect.fnUntraced(function* (requests: ReadonlyArray<Request>) {
     const posted = yield* selectPosted(requests)
     if (posted !== undefined) return posted
   }
-  const selectIds = (count: number) => read((sql) => BalanceChangeTable.selectNewIds(sql, count))
   const [states, someIds] = yield* Effect.all(
     [
       read((sql) => BalanceChangeTable.selectHeads(sql, accountsOf(requests))),
@@ -119,6 +118,8 @@ const attempt = Effect.fnUntraced(function* (requests: ReadonlyArray<Request>) {
   if (isAppended) return decided.success.map(postedOfDecision)
   return (yield* selectPosted(requests)) ?? (yield* new HeadMoved())
 })
+
+const selectIds = (count: number) => read((sql) => BalanceChangeTable.selectNewIds(sql, count))
 
 /** The accounts whose states decide, each once. */
 export const accountsOf = (requests: ReadonlyArray<Request>): ReadonlyArray<AccountId> =>
