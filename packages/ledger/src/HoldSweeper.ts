@@ -10,7 +10,7 @@ import * as Timestamp from "@banquo/domain/Timestamp"
 import { Clock, Duration, Effect, Layer, Random } from "effect"
 import type { SqlClient } from "effect/sql"
 import type { DatabaseUnavailable } from "./DatabaseError.ts"
-import { DbConn, read } from "./DbConn.ts"
+import { type DbConn, read } from "./DbConn.ts"
 import { write } from "./WritePath.ts"
 
 /** Time between two sweeps of one instance, on average. */
@@ -84,8 +84,7 @@ const selectExpired = (
       (SELECT sum(x.held_amt) FROM balance_change x WHERE x.hold_id = b.hold_id) > 0 AS is_open
     FROM balance_change b
     WHERE b.hold_expires_at IS NOT NULL AND b.hold_expires_at <= ${Timestamp.format(until)}::TIMESTAMPTZ
-      AND (b.hold_expires_at > ${Timestamp.format(from.time)}::TIMESTAMPTZ
-        OR (b.hold_expires_at = ${Timestamp.format(from.time)}::TIMESTAMPTZ AND b.bchg_id > ${from.id}))
+      AND (b.hold_expires_at, b.bchg_id) > (${Timestamp.format(from.time)}::TIMESTAMPTZ, ${from.id})
     ORDER BY b.hold_expires_at, b.bchg_id LIMIT ${BigInt(sweepPageMax)}`
 
 /** Sweeps from time to time as long as the layer lives. */

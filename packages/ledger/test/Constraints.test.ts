@@ -64,6 +64,7 @@ type Account = Effect.Success<typeof openAccount>
 const digest = (sql: SqlClient.SqlClient) =>
   sql`SELECT (SELECT md5(string_agg(a::TEXT, ',' ORDER BY acct_id)) FROM account a) AS account,
     (SELECT md5(string_agg(b::TEXT, ',' ORDER BY bchg_id)) FROM balance_change b) AS balance_change,
+    (SELECT md5(string_agg(k::TEXT, ',' ORDER BY acct_id, acct_seq)) FROM account_correction k) AS account_correction,
     (SELECT string_agg(l::TEXT, ',') FROM ledger l) AS ledger,
     (SELECT string_agg(v::TEXT, ',') FROM schema_version v) AS schema_version`
 
@@ -102,6 +103,7 @@ const next =
 const link = check("balance_change_link_check")
 const flavor = check("balance_change_flavor_check")
 const funds = check("balance_change_funds_check")
+const hold = check("balance_change_hold_check")
 const closed = check("balance_change_closed_check")
 const idemKey = check("balance_change_idem_key_check")
 const hashes = check("balance_change_hash_check")
@@ -303,6 +305,29 @@ const refused: ReadonlyArray<Refused> = [
     rows: next({ chg_flavor: "'RELEASE'", chg_amt: "0", held_amt: "-1" }),
     ...flavor,
   },
+  {
+    name: "the first HOLD of a hold without an expiry",
+    rows: ({ next: row, third }) => [
+      row({ chg_flavor: "'HOLD'", chg_amt: "0", held_amt: "1", held: "1", hold_id: third }),
+    ],
+    ...hold,
+  },
+  { name: "a FLOW that expires", rows: next({ hold_expires_at: "now()" }), ...hold },
+  {
+    name: "a CAPTURE that expires",
+    rows: next({ chg_flavor: "'CAPTURE'", chg_amt: "-1", held_amt: "-1", hold_id: "1", hold_expires_at: "now()" }),
+    ...hold,
+  },
+  {
+    name: "a RELEASE that expires",
+    rows: next({ chg_flavor: "'RELEASE'", chg_amt: "0", held_amt: "-1", hold_id: "1", hold_expires_at: "now()" }),
+    ...hold,
+  },
+  {
+    name: "TERMS that expire",
+    rows: next({ chg_flavor: "'TERMS'", chg_amt: "0", hold_expires_at: "now()" }),
+    ...hold,
+  },
   { name: "TERMS that move money", rows: next({ chg_flavor: "'TERMS'" }), ...flavor },
   { name: "TERMS that hold", rows: next({ chg_flavor: "'TERMS'", chg_amt: "0", held_amt: "1", held: "1" }), ...flavor },
   { name: "TERMS of a hold", rows: next({ chg_flavor: "'TERMS'", chg_amt: "0", hold_id: "1" }), ...flavor },
@@ -351,6 +376,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("constraints", (it) => 
           chg_amt: "0",
           held_amt: "80",
           held: "80",
+          hold_expires_at: "now()",
         }),
       )
       const ids = [third, fourth]
@@ -426,6 +452,36 @@ layer(TestDatabase.layer, { excludeTestServices: true })("constraints", (it) => 
     }),
   )
 
+  it.effect("a later HOLD of a hold may leave its expiry as it was", () =>
+    Effect.gen(function* () {
+      const { fourth, next: row, sql, third } = yield* openAccount
+      const held = { chg_flavor: "'HOLD'", chg_amt: "0", balance: "110", held_amt: "1", hold_id: third }
+      yield* insertRows(
+        sql,
+        row({ ...held, held: "1", hold_expires_at: "now()" }),
+        row({ ...held, held: "2", bchg_id: fourth, xact_id: fourth, acct_seq: "3", prev_bchg_id: third }),
+      )
+    }),
+  )
+
+  it.effect("refuses a correction that says nothing and a second one for the same row", () =>
+    Effect.gen(function* () {
+      const { acctId, sql } = yield* openAccount
+      const correct = (seq: bigint, name: string | null, address: string | null) =>
+        sql`INSERT INTO account_correction (acct_id, acct_seq, cust_name, cust_address)
+          VALUES (${acctId}::UUID, ${seq}, ${name}, ${address})`
+      yield* correct(1n, "Anna", null)
+      yield* correct(2n, null, "")
+      yield* assertRefused(sql, correct(1n, "Eve", null), "23505", "account_correction_pkey")
+      yield* assertRefused(sql, correct(3n, null, null), "23514", "account_correction_not_empty_check")
+      yield* assertRefused(
+        sql,
+        sql`INSERT INTO account_correction (acct_id, cust_name) VALUES (${acctId}::UUID, 'Eve')`,
+        "23502",
+      )
+    }),
+  )
+
   it.effect("refuses a second account of the same id and a currency that is none", () =>
     Effect.gen(function* () {
       const { acctId, sql } = yield* openAccount
@@ -446,6 +502,9 @@ const changing = [
   "UPDATE account SET cust_name = 'Eve'",
   "DELETE FROM account",
   "TRUNCATE account",
+  "UPDATE account_correction SET cust_name = 'Eve'",
+  "DELETE FROM account_correction",
+  "TRUNCATE account_correction",
   "UPDATE ledger SET ledger_id = gen_random_uuid()",
   "DELETE FROM ledger",
   "INSERT INTO ledger (id) VALUES (1)",
@@ -456,6 +515,7 @@ const changing = [
   "SELECT setval('bchg_id_seq', 1)",
   "DROP TABLE balance_change",
   "DROP TABLE account",
+  "DROP TABLE account_correction",
   "DROP TABLE ledger",
   "DROP SEQUENCE bchg_id_seq",
   "DROP FUNCTION unique_rowid()",
@@ -515,6 +575,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("the role of the audito
           sql`SELECT * FROM balance_change WHERE acct_id = ${acctId}::UUID`,
           sql`SELECT * FROM ledger`,
           sql`SELECT * FROM schema_version`,
+          sql`SELECT * FROM account_correction`,
         ]),
       )
       assert.deepStrictEqual(
@@ -527,6 +588,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("the role of the audito
   const more = [
     "INSERT INTO account SELECT gen_random_uuid(), 'Eve', '', 'USD', now()",
     "INSERT INTO balance_change DEFAULT VALUES",
+    "INSERT INTO account_correction SELECT gen_random_uuid(), 1, 'Eve', NULL",
     "SELECT unique_rowid()",
     "SELECT * FROM schema_lease",
   ]

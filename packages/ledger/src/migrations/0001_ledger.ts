@@ -89,9 +89,6 @@ export const ledger: Migration = {
           WHEN 'CAPTURE' THEN chg_amt < 0 AND held_amt < 0 AND hold_id IS NOT NULL
           WHEN 'RELEASE' THEN chg_amt = 0 AND held_amt < 0 AND hold_id IS NOT NULL
           ELSE chg_amt = 0 AND held_amt = 0 AND hold_id IS NULL END),
-        CONSTRAINT balance_change_hold_check CHECK (
-          (hold_expires_at IS NULL OR chg_flavor = 'HOLD')
-          AND (hold_id IS NULL OR hold_id <> bchg_id OR hold_expires_at IS NOT NULL)),
         CONSTRAINT balance_change_chg_amt_check CHECK (${inRange("chg_amt")}),
         CONSTRAINT balance_change_balance_check CHECK (${inRange("balance")}),
         CONSTRAINT balance_change_held_amt_check CHECK (${inRange("held_amt")}),
