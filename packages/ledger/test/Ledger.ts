@@ -6,6 +6,7 @@ import type { BalanceChange } from "@banquo/domain/BalanceChange"
 import { BalanceChangeId } from "@banquo/domain/BalanceChangeId"
 import { genesisHash, seal } from "@banquo/domain/ChangeHash"
 import { Currency } from "@banquo/domain/Currency"
+import { holdsAfter, isExpired, noHolds, type OpenHold } from "@banquo/domain/Hold"
 import { IdempotencyKey } from "@banquo/domain/Idempotency"
 import * as Money from "@banquo/domain/Money"
 import * as Timestamp from "@banquo/domain/Timestamp"
@@ -91,9 +92,28 @@ export const countRows = Effect.gen(function* () {
   return row!
 }).pipe(Effect.orDie)
 
+/** Asserts that a program is refused like that, and writes nothing. */
+export const assertRefused = <E extends { readonly _tag: string }, R>(
+  program: Effect.Effect<unknown, E, R>,
+  tag: E["_tag"],
+  facts: Record<string, unknown> = {},
+) =>
+  Effect.gen(function* () {
+    const before = yield* countRows
+    const error = yield* Effect.flip(program)
+    assert.strictEqual(error._tag, tag)
+    assert.deepStrictEqual(
+      Object.fromEntries(Object.keys(facts).map((name) => [name, (error as Record<string, unknown>)[name]])),
+      facts,
+    )
+    assert.deepStrictEqual(yield* countRows, before)
+  })
+
 /**
  * Proves that each chain is whole: its rows are dense and linked, its amounts add up, its hashes follow from the account
- * and from one another, its times ascend, and the legs of each transaction sum to zero.
+ * and from one another, its times ascend, what is held is the sum of its open holds, none of which was captured after it
+ * expired or beyond what it held, the legs of each transaction sum to zero, and no reversals sum to more than what they
+ * take back.
  */
 export const verifyLedger = Effect.gen(function* () {
   const { ledgerId, sql } = yield* DbConn
@@ -107,6 +127,7 @@ export const verifyLedger = Effect.gen(function* () {
 
   for (const account of accounts) {
     let prev: BalanceChange | undefined
+    let holds: ReadonlyArray<OpenHold> = noHolds
     for (const change of chains.get(account.acctId)!) {
       assert.strictEqual(change.acctSeq, prev === undefined ? 0 : prev.acctSeq + 1)
       assert.strictEqual(change.prevBchgId, prev?.bchgId ?? null)
@@ -114,6 +135,18 @@ export const verifyLedger = Effect.gen(function* () {
       assert.strictEqual(change.held, (prev?.held ?? 0n) + change.heldAmt)
       assert.deepStrictEqual(seal(change, prev?.chgHash ?? genesisHash(id, account)).chgHash, toBuffer(change.chgHash))
       if (prev !== undefined) assert.isTrue(change.chgCreateTime > prev.chgCreateTime)
+      const hold = holds.find(({ holdId }) => holdId === change.holdId)
+      assert.strictEqual(hold === undefined, change.holdId === null || change.holdId === change.bchgId)
+      if (change.chgFlavor === "CAPTURE") {
+        assert.strictEqual(change.chgAmt, change.heldAmt)
+        assert.isFalse(isExpired(hold!, change.chgCreateTime))
+      }
+      assert.isTrue((hold?.held ?? 0n) + change.heldAmt >= 0n)
+      holds = holdsAfter(holds, change)
+      assert.strictEqual(
+        holds.reduce((sum, { held }) => sum + held, 0n),
+        change.held,
+      )
       prev = change
     }
   }
@@ -121,13 +154,22 @@ export const verifyLedger = Effect.gen(function* () {
   const currencyOf = new Map(accounts.map(({ acctId, currency }) => [acctId, currency]))
   for (const [xactId, legs] of Map.groupBy(changes, (change) => change.xactId)) {
     assert.isTrue(legs.some(({ bchgId }) => bchgId === xactId))
-    if (legs.length === 1) continue
-    for (const group of Map.groupBy(legs, ({ acctId }) => currencyOf.get(acctId)).values()) {
+    const moving = legs.filter(({ chgAmt }) => chgAmt !== 0n)
+    // A part of a single change, or of a capture out of the ledger, is a single change as well.
+    if (moving.length === 1) continue
+    for (const group of Map.groupBy(moving, ({ acctId }) => currencyOf.get(acctId)).values()) {
       assert.strictEqual(
         group.reduce((sum, { chgAmt }) => sum + chgAmt, 0n),
         0n,
       )
     }
+  }
+  const moved = new Map(changes.filter(({ chgAmt }) => chgAmt !== 0n).map((c) => [`${c.xactId} ${c.acctId}`, c.chgAmt]))
+  const reversals = changes.filter(({ reversesXactId }) => reversesXactId !== null)
+  for (const [leg, taken] of Map.groupBy(reversals, ({ acctId, reversesXactId }) => `${reversesXactId} ${acctId}`)) {
+    const original = moved.get(leg)!
+    const back = taken.reduce((sum, { chgAmt }) => sum - chgAmt, 0n)
+    assert.isTrue(original > 0n ? back >= 0n && back <= original : back <= 0n && back >= original)
   }
   return chains
 }).pipe(Effect.orDie)

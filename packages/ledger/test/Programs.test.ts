@@ -31,6 +31,7 @@ import { fetchTransaction, postTransaction, storeBalanceChange } from "../src/Tr
 import {
   amount,
   anonymous,
+  assertRefused,
   countRows,
   EUR,
   JPY,
@@ -54,23 +55,6 @@ const statusOf = (acctId: AccountId) => Effect.map(fetchAccountInfo(acctId), ({ 
 
 const nobody = AccountId.make("ffffffff-ffff-4fff-bfff-ffffffffffff")
 const as = (name: string) => Effect.provideService(CurrentActor, Actor.make(name))
-
-/** Asserts that a program is refused like that, and writes nothing. */
-const assertRefused = <E extends { readonly _tag: string }, R>(
-  program: Effect.Effect<unknown, E, R>,
-  tag: E["_tag"],
-  facts: Record<string, unknown> = {},
-) =>
-  Effect.gen(function* () {
-    const before = yield* countRows
-    const error = yield* Effect.flip(program)
-    assert.strictEqual(error._tag, tag)
-    assert.deepStrictEqual(
-      Object.fromEntries(Object.keys(facts).map((name) => [name, (error as Record<string, unknown>)[name]])),
-      facts,
-    )
-    assert.deepStrictEqual(yield* countRows, before)
-  })
 
 const defectOf = (exit: Exit.Exit<unknown, unknown>) =>
   exit._tag === "Failure" ? exit.cause.reasons.find(Cause.isDieReason)?.defect : undefined
