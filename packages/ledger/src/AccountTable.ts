@@ -61,12 +61,18 @@ export const insert = (
     ) AS r(acct_id, cust_name, cust_address, currency, acct_create_time, metadata)`
 }
 
-/** Adds corrections by one statement; the TERMS rows that they belong to go into the same transaction. */
+/**
+ * Adds corrections by one statement; the TERMS rows that they belong to go into the same transaction. Sorted as those are,
+ * so that two batches do not wait for one another.
+ */
 export const insertCorrections = (
   sql: SqlClient.SqlClient,
   corrections: ReadonlyArray<AccountCorrection>,
 ): Effect.Effect<unknown, SqlError.SqlError> => {
-  const column = (oid: number, value: (correction: AccountCorrection) => unknown) => array(oid, corrections.map(value))
+  const rows = corrections.toSorted((a, b) =>
+    a.acctId === b.acctId ? a.acctSeq - b.acctSeq : a.acctId < b.acctId ? -1 : 1,
+  )
+  const column = (oid: number, value: (correction: AccountCorrection) => unknown) => array(oid, rows.map(value))
   const { int8, text, uuid } = PgTypes.OID
   return sql`
     INSERT INTO account_correction (acct_id, acct_seq, cust_name, cust_address)

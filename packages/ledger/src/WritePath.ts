@@ -9,7 +9,15 @@ import type { BalanceChange } from "@banquo/domain/BalanceChange"
 import { decideTogether, idsMax, type RefusalOf } from "@banquo/domain/Decide"
 import type { Decision, Heads } from "@banquo/domain/Decision"
 import { idemKeyOf, requestHash } from "@banquo/domain/Idempotency"
-import { accountIds, type Intent, type Request, rowCount } from "@banquo/domain/Intent"
+import {
+  accountIds,
+  type Change,
+  type Expectation,
+  type Expiry,
+  type Intent,
+  type Request,
+  rowCount,
+} from "@banquo/domain/Intent"
 import * as Money from "@banquo/domain/Money"
 import { IdempotencyKeyReused } from "@banquo/domain/Refusal"
 import * as Timestamp from "@banquo/domain/Timestamp"
@@ -53,10 +61,45 @@ export const writeTogether = <I extends Intent>(
   requests: ReadonlyArray<Request<I>>,
 ): Effect.Effect<ReadonlyArray<Posted>, RequestRefused<I> | WriteError, DbConn> =>
   Effect.gen(function* () {
+    for (const { intent } of requests) assertWellFormed(intent)
     const { isInTransaction } = yield* DbConn
     const writer = (yield* IsDryRun) ? writeAlone : (yield* isInTransaction) ? writeInTransaction : yield* CurrentWriter
     return yield* writer(requests) as Effect.Effect<ReadonlyArray<Posted>, RequestRefused<I> | WriteError, DbConn>
   })
+
+/**
+ * Dies of what the types cannot say and no caller over HTTP can ask for. The table would not take it either, but then all
+ * that is written by the same statement would fail with it.
+ */
+const assertWellFormed = (intent: Intent): void => {
+  const isWellFormed = (() => {
+    switch (intent._tag) {
+      case "PostTransaction":
+        return intent.changes.every(isWellFormedChange)
+      case "ReverseTransaction":
+        return intent.changes?.every(isWellFormedChange) !== false
+      case "PlaceHold":
+      case "IncreaseHold":
+        return isExpectable(intent) && isPositive(intent.amount) && (intent.expiry === null || isWhole(intent.expiry))
+      case "CaptureHold":
+        return isExpectable(intent) && (intent.amount === null || isPositive(intent.amount))
+      case "OpenAccount":
+      case "ChangeTerms":
+        return (intent.overdraftLimit ?? null) === null || Money.fromAmount(intent.overdraftLimit!) >= 0n
+      default:
+        return true
+    }
+  })()
+  if (!isWellFormed) throw new RangeError(`not a well-formed ${intent._tag}: an amount, limit, time or sequence`)
+}
+
+const isPositive = (amount: Money.Amount) => Money.fromAmount(amount) > 0n
+
+const isExpectable = ({ expectedSeq }: Expectation) => expectedSeq === undefined || Number.isSafeInteger(expectedSeq)
+
+const isWellFormedChange = (change: Change) => isExpectable(change) && Money.fromAmount(change.amount) !== 0n
+
+const isWhole = (expiry: Expiry) => "at" in expiry || Number.isSafeInteger(expiry.ttl)
 
 /** A savepoint of its own keeps writes that the caller forks in one transaction from one another's statements. */
 const writeInTransaction: Writer = (requests) =>

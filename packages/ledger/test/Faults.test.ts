@@ -9,7 +9,10 @@ import { insertBalanceChange, selectLastBalanceChange } from "../src/Chain.ts"
 import { DbConn, type DbConnOptions } from "../src/DbConn.ts"
 import * as GroupCommit from "../src/GroupCommit.ts"
 import { fetchAccountHistory } from "../src/History.ts"
+import { captureHold, fetchHold, increaseHold, placeHold } from "../src/Holds.ts"
 import type { Posted } from "../src/Posted.ts"
+import { reverseTransaction } from "../src/Reversals.ts"
+import { changeTerms } from "../src/Terms.ts"
 import { fetchTransaction, postTransaction, storeBalanceChange } from "../src/Transactions.ts"
 import { FaultyProxy } from "./FaultyProxy.ts"
 import { hurried } from "./Hurry.ts"
@@ -192,6 +195,93 @@ for (const [how, writer] of writers) {
         const exit = yield* Effect.exit(pay(acctId))
         assert.isTrue(Exit.hasDies(exit))
         assert.strictEqual(yield* fault.count, 1)
+      }),
+    )
+
+    /** Once for each way to lose a statement: on its way, its answer, with its session, undone by the server. */
+    const losses = [
+      (proxy: FaultyProxy["Service"], text: string) => proxy.loseReply(text),
+      (proxy: FaultyProxy["Service"], text: string) => proxy.loseStatement(text),
+      (proxy: FaultyProxy["Service"], text: string) => proxy.refuse(text, "57P01"),
+      (proxy: FaultyProxy["Service"], text: string) => proxy.refuse(text, "40001"),
+    ]
+
+    it.effect("of a hold is done once, whatever is lost", () =>
+      Effect.gen(function* () {
+        const proxy = yield* FaultyProxy
+        for (const lose of losses) {
+          const [acctId, shop] = [yield* open("10"), yield* open("0")]
+          const during = <A, E, R>(program: Effect.Effect<A, E, R>) =>
+            Effect.gen(function* () {
+              const fault = yield* lose(proxy, insertChange)
+              const done = yield* program
+              yield* fault.happened
+              return done
+            })
+          const { hold } = yield* during(placeHold({ acctId, amount: amount("5") }))
+          yield* during(increaseHold(hold.holdId, { amount: amount("2") }))
+          const part = yield* during(captureHold(hold.holdId, { amount: amount("3"), isFinal: false, to: shop }))
+          const last = yield* during(captureHold(hold.holdId, { amount: amount("1") }))
+          assert.deepInclude(last.hold, { captured: money("4"), released: money("3") })
+          yield* during(reverseTransaction(part.posted.transactionId))
+          const { state } = yield* fetchAccountInfo(acctId)
+          assert.deepInclude(state, { acctSeq: 6, balance: money("9"), held: money("0") })
+          assert.deepStrictEqual(yield* fetchHold(hold.holdId), last.hold)
+        }
+        yield* verifyLedger
+      }),
+    )
+
+    it.effect("that corrects a customer does it once, whatever is lost of its two statements", () =>
+      Effect.gen(function* () {
+        const proxy = yield* FaultyProxy
+        const { sql } = yield* DbConn
+        for (const text of ["INSERT INTO account_correction", insertChange, "COMMIT"]) {
+          for (const lose of losses) {
+            const acctId = yield* open("10")
+            const fault = yield* lose(proxy, text)
+            const { changes, isReplayed } = yield* changeTerms(acctId, { customerName: "Anna", status: "frozen" })
+            yield* fault.happened
+            assert.isFalse(isReplayed)
+            assert.strictEqual(changes[0]!.acctSeq, 1)
+            const { account, state } = yield* fetchAccountInfo(acctId)
+            assert.deepStrictEqual([account.custName, state.acctSeq, state.acctStatus], ["Anna", 1, "frozen"])
+            const corrections = yield* sql`SELECT acct_seq FROM account_correction WHERE acct_id = ${acctId}::UUID`
+            assert.deepStrictEqual(corrections, [{ acct_seq: 1n }])
+          }
+        }
+        yield* verifyLedger
+      }),
+    )
+
+    it.effect("whose session is killed during a capture or a correction is done once", () =>
+      Effect.gen(function* () {
+        const proxy = yield* FaultyProxy
+        const { name, superuserUrl } = yield* TestDatabase.TestDatabase
+        const killer = yield* TestDatabase.connect(superuserUrl)
+        const endSessions = killer<{ ended: bigint }>`SELECT count(pg_terminate_backend(pid)) AS ended FROM pg_stat_activity
+          WHERE datname = ${name} AND application_name = 'banquo'`
+        const killed = <A, E, R>(text: string, program: Effect.Effect<A, E, R>) =>
+          Effect.gen(function* () {
+            const hold = yield* proxy.hold(text)
+            const fiber = yield* Effect.forkChild(program)
+            yield* hold.arrived
+            assert.isAbove(Number((yield* endSessions)[0]!.ended), 0)
+            yield* hold.release
+            return yield* Fiber.join(fiber)
+          })
+        const acctId = yield* open("10")
+        const placed = yield* placeHold({ acctId, amount: amount("5") })
+        const { hold } = yield* killed(insertChange, captureHold(placed.hold.holdId))
+        assert.strictEqual(hold.captured, money("5"))
+        const again = yield* fetchAccountInfo(acctId)
+        assert.deepInclude(again.state, { acctSeq: 2, balance: money("5"), held: money("0") })
+        for (const [index, text] of [insertChange, "COMMIT"].entries()) {
+          yield* killed(text, changeTerms(acctId, { customerName: `Anna ${index}` }))
+          const { account, state } = yield* fetchAccountInfo(acctId)
+          assert.deepStrictEqual([account.custName, state.acctSeq], [`Anna ${index}`, 3 + index])
+        }
+        yield* verifyLedger
       }),
     )
 

@@ -6,6 +6,9 @@ import { fetchAccountInfo } from "../src/Accounts.ts"
 import { DbConn } from "../src/DbConn.ts"
 import * as GroupCommit from "../src/GroupCommit.ts"
 import { fetchAccountHistory } from "../src/History.ts"
+import { captureHold, increaseHold, placeHold } from "../src/Holds.ts"
+import { reverseTransaction } from "../src/Reversals.ts"
+import { changeTerms } from "../src/Terms.ts"
 import { postTransaction, postTransactionsTogether, storeBalanceChange } from "../src/Transactions.ts"
 import { CurrentWriter } from "../src/WritePath.ts"
 import { amount, open, setStatus } from "./Ledger.ts"
@@ -47,6 +50,35 @@ layer(Grouped, { excludeTestServices: true })("group commit", (it) => {
         times(151, (index) => index),
       )
       assert.strictEqual(yield* balanceOf(acctId), 1_500_000n)
+    }),
+  )
+
+  it.effect("a request that is not well-formed dies alone, whatever is written with it", () =>
+    Effect.gen(function* () {
+      const acctId = yield* open("100")
+      const { hold } = yield* placeHold({ acctId, amount: amount("1") })
+      const { bchgId } = yield* storeBalanceChange(acctId, amount("1"))
+      const bad: ReadonlyArray<Effect.Effect<unknown, unknown, DbConn>> = [
+        storeBalanceChange(acctId, amount("0.00")),
+        postTransaction({ changes: [{ acctId, amount: amount("1"), expectedSeq: 0.5 }] }),
+        placeHold({ acctId, amount: amount("0") }),
+        placeHold({ acctId, amount: amount("-1") }),
+        placeHold({ acctId, amount: amount("1"), expiry: { ttl: 1.5 } }),
+        increaseHold(hold.holdId, { amount: amount("-1") }),
+        captureHold(hold.holdId, { amount: amount("-1") }),
+        captureHold(hold.holdId, { amount: amount("0") }),
+        reverseTransaction(bchgId, { changes: [{ acctId, amount: amount("0") }] }),
+        changeTerms(acctId, { overdraftLimit: amount("-1") }),
+        open("1", { overdraftLimit: amount("-1") }),
+      ]
+      const before = yield* seqsOf(acctId)
+      const exits = yield* Effect.all(
+        bad.flatMap((program) => [program, storeBalanceChange(acctId, amount("1"))]).map(Effect.exit),
+        together,
+      )
+      for (const [index, exit] of exits.entries()) assert.strictEqual(Exit.isSuccess(exit), index % 2 === 1)
+      assert.isTrue(exits.every((exit, index) => index % 2 === 1 || Exit.hasDies(exit)))
+      assert.strictEqual((yield* seqsOf(acctId)).length, before.length + bad.length)
     }),
   )
 
