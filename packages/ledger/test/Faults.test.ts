@@ -259,7 +259,9 @@ for (const [how, writer] of writers) {
         const proxy = yield* FaultyProxy
         const { name, superuserUrl } = yield* TestDatabase.TestDatabase
         const killer = yield* TestDatabase.connect(superuserUrl)
-        const endSessions = killer<{ ended: bigint }>`SELECT count(pg_terminate_backend(pid)) AS ended FROM pg_stat_activity
+        const endSessions = killer<{
+          ended: bigint
+        }>`SELECT count(pg_terminate_backend(pid)) AS ended FROM pg_stat_activity
           WHERE datname = ${name} AND application_name = 'banquo'`
         const killed = <A, E, R>(text: string, program: Effect.Effect<A, E, R>) =>
           Effect.gen(function* () {
