@@ -12,7 +12,7 @@ import type { AccountId } from "./AccountId.ts"
 import type { AccountState } from "./AccountState.ts"
 import type { TransactionId } from "./BalanceChangeId.ts"
 import { type Decision, type Heads, reversedBefore, type Stamp } from "./Decision.ts"
-import { isExpired } from "./Hold.ts"
+import { isExpired, ttlMin } from "./Hold.ts"
 import {
   accountIds,
   type ChangeTerms,
@@ -139,17 +139,27 @@ export const decideTogether = (
 
 export const idsUsed = ({ asides, changes }: Decision): number => asides.length + changes.length
 
-/** A hold that expires within this time of the present may do so before it is decided: more than any batch takes. */
-const margin = 1_000_000n
+/** Each row may move the time on by a microsecond: half a second is more rows than any batch has. */
+const margin = 500_000n
 
-/** How many ids are enough for a request: one for each row, and for each hold that has expired. */
-export const idsMax = ({ intent }: Request, heads: Heads, now: Timestamp.Timestamp): number => {
-  let count = rowCount(intent)
-  for (const acctId of accountIds(intent)) {
-    const head = heads.get(acctId)
-    if (head === undefined || head.openHolds.length === 0) continue
-    const latest = Timestamp.make(instantOf([head], now) + margin)
-    for (const hold of head.openHolds) if (isExpired(hold, latest)) count += 1
+/**
+ * How many ids are enough for requests that are decided together: one for each row, and for each hold that expires before
+ * the last of them is judged. That is when the newest of all their rows says, which may be well ahead of the clock.
+ */
+export const idsMax = (requests: ReadonlyArray<Request>, heads: Heads, now: Timestamp.Timestamp): number => {
+  const states = new Map<AccountId, AccountState>()
+  let count = 0
+  let expiriesSaid = 0
+  for (const { intent } of requests) {
+    count += rowCount(intent)
+    if ("expiry" in intent) expiriesSaid += 1
+    for (const acctId of accountIds(intent)) {
+      const head = heads.get(acctId)
+      if (head !== undefined) states.set(acctId, head)
+    }
   }
-  return count
+  const latest = Timestamp.make(instantOf(states.values(), now) + margin)
+  for (const { openHolds } of states.values()) for (const hold of openHolds) if (isExpired(hold, latest)) count += 1
+  // So far ahead of the clock, even what one of them places, or shortens, may be expired for a later one.
+  return isExpired({ expiresAt: Timestamp.plusSeconds(now, ttlMin) }, latest) ? count + expiriesSaid : count
 }

@@ -5,6 +5,9 @@ export type Timestamp = bigint & Brand.Brand<"Timestamp">
 
 export const make = (micros: bigint): Timestamp => micros as Timestamp
 
+export const plusSeconds = (timestamp: Timestamp, seconds: number): Timestamp =>
+  make(timestamp + BigInt(seconds) * 1_000_000n)
+
 export const fromMillis = (millis: number): Timestamp => make(BigInt(Math.trunc(millis)) * 1000n)
 
 const secondsMin = Date.parse("0000-01-01T00:00:00Z") / 1000

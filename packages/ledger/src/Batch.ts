@@ -201,7 +201,11 @@ export const make: Effect.Effect<Batches, never, DbConn> = Effect.gen(function* 
     let taken: Stamp["ids"] = []
     for (;;) {
       yield* heads.readReversed(open)
-      const needed = idsOf(open, heads.known, now)
+      const needed = idsMax(
+        open.flatMap(({ requests }) => requests),
+        heads.known,
+        now,
+      )
       if (needed > taken.length) taken = yield* ids.take(needed)
       const stamp = { now, ledgerId: id, ids: taken }
       const rulings = ruleOn(open, heads.known, stamp)
@@ -219,8 +223,7 @@ const ruleOn = (open: ReadonlyArray<Pending>, known: Heads, stamp: Stamp): Reado
   const heads = new HeadsAfter(known)
   let used = 0
   return open.map((pending) => {
-    const ids = stamp.ids.slice(used, used + idsOf([pending], heads, stamp.now))
-    const decided = decideTogether(pending.requests, heads, { ...stamp, ids })
+    const decided = decideTogether(pending.requests, heads, { ...stamp, ids: stamp.ids.slice(used) })
     if (Result.isSuccess(decided)) {
       for (const decision of decided.success) {
         used += idsUsed(decision)
@@ -230,10 +233,6 @@ const ruleOn = (open: ReadonlyArray<Pending>, known: Heads, stamp: Stamp): Reado
     return { pending, decided }
   })
 }
-
-/** How many ids are enough for all of them. */
-const idsOf = (open: ReadonlyArray<Pending>, known: Heads, now: Timestamp.Timestamp): number =>
-  open.reduce((total, { requests }) => requests.reduce((sum, request) => sum + idsMax(request, known, now), total), 0)
 
 const distinct = (
   batch: ReadonlyArray<Pending>,

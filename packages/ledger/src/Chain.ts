@@ -153,7 +153,7 @@ export const insertBalanceChange = (
     }
     const heads = new Map([[acctId, head]])
     const now = Timestamp.fromMillis(yield* Clock.currentTimeMillis)
-    const ids = yield* newIds(idsMax(request, heads, now))
+    const ids = yield* newIds(idsMax([request], heads, now))
     const decided = decide(request, heads, { now, ids, ledgerId: yield* ledgerId })
     if (Result.isFailure(decided)) return yield* Effect.fail(decided.failure)
     const computed = Money.sum(head.balance, chgAmt)

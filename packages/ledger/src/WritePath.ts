@@ -150,7 +150,7 @@ const attempt = Effect.fnUntraced(function* (requests: ReadonlyArray<Request>) {
   const reversed = yield* selectReversed(requests)
   const heads: Heads = { get: (acctId) => states.get(acctId), has: (acctId) => states.has(acctId), reversed }
   const now = Timestamp.fromMillis(yield* Clock.currentTimeMillis)
-  const idsNeeded = requests.reduce((total, request) => total + idsMax(request, heads, now), 0)
+  const idsNeeded = idsMax(requests, heads, now)
   const ids = idsNeeded > someIds.length ? yield* selectIds(idsNeeded) : someIds
   const decided = decideTogether(requests, heads, { now, ids, ledgerId: yield* ledgerId })
   if (Result.isFailure(decided)) {

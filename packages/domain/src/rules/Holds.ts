@@ -230,10 +230,10 @@ const findHold = (
   return Result.succeed({ head, hold, instant, receiver })
 }
 
-const micros = (seconds: number): bigint => BigInt(seconds) * 1_000_000n
-
 const expiryOf = (expiry: Expiry, instant: Timestamp.Timestamp): Timestamp.Timestamp =>
-  "at" in expiry ? expiry.at : Timestamp.make(instant + micros(expiry.ttl))
+  "at" in expiry ? expiry.at : Timestamp.plusSeconds(instant, expiry.ttl)
 
 const refuseExpiry = (expiresAt: Timestamp.Timestamp, instant: Timestamp.Timestamp): ExpiryOutOfRange | undefined =>
-  expiresAt < instant + micros(ttlMin) || expiresAt > instant + micros(ttlMax) ? new ExpiryOutOfRange() : undefined
+  expiresAt < Timestamp.plusSeconds(instant, ttlMin) || expiresAt > Timestamp.plusSeconds(instant, ttlMax)
+    ? new ExpiryOutOfRange()
+    : undefined
