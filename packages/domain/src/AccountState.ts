@@ -67,7 +67,9 @@ export const heldAt = ({ held, openHolds }: Pick<AccountState, "held" | "openHol
 
 /** The state as it is at an instant, with the holds that have expired by then gone. */
 export const stateAt = <S extends Pick<AccountState, "held" | "openHolds">>(state: S, at: Timestamp): S =>
-  state.openHolds.length === 0 ? state : { ...state, held: heldAt(state, at) }
+  state.openHolds.length === 0
+    ? state
+    : { ...state, held: heldAt(state, at), openHolds: state.openHolds.filter((hold) => !isExpired(hold, at)) }
 
 export const allowsDebits = (status: AccountStatus): boolean => status === "open" || status === "credits_frozen"
 

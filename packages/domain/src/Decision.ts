@@ -36,8 +36,8 @@ export interface Decision {
   /** The rows of the transaction, in the order of the request. */
   readonly changes: ReadonlyArray<BalanceChange>
   /**
-   * Rows to go before them that were not asked for, each a transaction of its own: holds that have expired give back the
-   * money that the request needs.
+   * Rows to go before them that were not asked for, each a transaction of its own: a forced reversal raises limits, and holds
+   * that have expired give back the money that the request needs.
    */
   readonly asides: ReadonlyArray<BalanceChange>
   /** The states after all rows, by account. */

@@ -31,8 +31,8 @@ import {
 import * as Timestamp from "../Timestamp.ts"
 import { Draft, instantOf, type Move, nothingSaid } from "./Draft.ts"
 import {
+  expiredFor,
   expiredOf,
-  expiredToRelease,
   flow,
   headsOf,
   type Leg,
@@ -43,7 +43,6 @@ import {
   refuseUnbalanced,
   release,
   releaseOf,
-  shortageOf,
   write,
 } from "./Leg.ts"
 
@@ -94,8 +93,8 @@ const decidePlaceHold = (request: Request<PlaceHold>, heads: Heads, stamp: Stamp
   })
   if (refusal !== undefined) return Result.fail(refusal)
   const draft = new Draft(request, stamp, instant)
-  const lacking = expiredToRelease(head, shortageOf(leg), instant)
-  release(draft, head, lacking.length === 0 ? expired : lacking)
+  const needed = expiredFor(leg, instant)
+  release(draft, head, needed.length === 0 ? expired : needed)
   for (const move of leg.moves) draft.change(head, move, intent)
   return Result.succeed(draft.decision())
 }

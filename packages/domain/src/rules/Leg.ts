@@ -114,14 +114,14 @@ export const refuse = <B = never, L = never>(
   firstOf(legs, refuseCurrencyAndScale) ??
   own.balance?.(legs) ??
   firstOf(legs, ({ expected, head }) => refuseVersion(head, expected)) ??
-  firstOf(legs, refuseRange) ??
+  firstOf(legs, (leg) => refuseRange(leg, instant)) ??
   own.limits?.() ??
   firstOf(legs, (leg) => refuseFunds(leg, instant)) ??
   firstOf(legs, (leg) => refuseConditions(leg, instant))
 
 /** The rows of legs that nothing stands against, and before them those of the expired holds whose money they need. */
 export const write = (draft: Draft, legs: ReadonlyArray<Leg>, instant: Timestamp, said: TransactionSaid) => {
-  for (const leg of legs) release(draft, leg.head, expiredToRelease(leg.head, shortageOf(leg), instant))
+  for (const leg of legs) release(draft, leg.head, expiredFor(leg, instant))
   for (const { head, moves } of legs) for (const move of moves) draft.change(head, move, said)
 }
 
@@ -183,8 +183,8 @@ export const refuseVersion = (head: AccountState, { expectedSeq }: Expectation):
     ? undefined
     : new VersionConflict({ accountId: head.acctId, expectedSeq, currentSeq: head.acctSeq })
 
-const refuseRange = ({ chgAmt, head, heldAmt }: Leg): AmountOutOfRange | undefined =>
-  Money.isInRange(Money.sum(head.balance, chgAmt)) && Money.isInRange(Money.sum(head.held, heldAmt))
+const refuseRange = ({ chgAmt, head, heldAmt }: Leg, instant: Timestamp): AmountOutOfRange | undefined =>
+  Money.isInRange(Money.sum(head.balance, chgAmt)) && Money.isInRange(Money.sum(heldAt(head, instant), heldAmt))
     ? undefined
     : new AmountOutOfRange({ accountId: head.acctId })
 
@@ -192,6 +192,14 @@ const refuseRange = ({ chgAmt, head, heldAmt }: Leg): AmountOutOfRange | undefin
 export const shortageOf = ({ chgAmt, head, heldAmt }: Leg): Money.Money => {
   const rest = available(head)
   return rest === null ? Money.zero : Money.difference(heldAmt, Money.sum(rest, chgAmt))
+}
+
+/** The expired holds that must be let go of first: for their money, or for what is held to stay in range. */
+export const expiredFor = (leg: Leg, instant: Timestamp): ReadonlyArray<OpenHold> => {
+  const { head, heldAmt } = leg
+  const shortage = shortageOf(leg)
+  const excess = Money.difference(Money.sum(head.held, heldAmt), Money.max)
+  return expiredToRelease(head, shortage > excess ? shortage : excess, instant)
 }
 
 /** Expired holds, the longest expired first, as far as they are needed to make up for what is lacking. */
