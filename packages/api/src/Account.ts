@@ -11,6 +11,7 @@ import * as Timestamp from "@banquo/domain/Timestamp"
 import { Schema } from "effect"
 import { amountOf, Balance, balanceOf } from "./Balance.ts"
 import { Hash, Time } from "./Change.ts"
+import { described } from "./Described.ts"
 import { DryRunFlag } from "./DryRun.ts"
 import { ExpectedSeq } from "./Transaction.ts"
 
@@ -45,9 +46,9 @@ export const accountOf = (account: Domain.Account, state: Tail): typeof Account.
 })
 
 export const NewAccount = Schema.Struct({
-  account_id: Schema.optionalKey(AccountIdFromString).annotateKey({
-    description: "a UUID of the caller's: the same request with it opens the account once",
-  }),
+  account_id: Schema.optionalKey(
+    AccountIdFromString.pipe(described("a UUID of the caller's: the same request with it opens the account once")),
+  ),
   customer_name: CustomerName,
   customer_address: Schema.optionalKey(CustomerAddress),
   currency: Currency,

@@ -12,10 +12,11 @@ import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchem
 import { Change, ChangesPage } from "./Change.ts"
 import { formatOf, mediaTypes } from "./Format.ts"
 import { batchItemsMax, BatchVerdicts, NewBatch, streamItemBytesMax, Verdict } from "./Batch.ts"
+import { described } from "./Described.ts"
 import { AxisParameter, BalanceAt, SeqParameter } from "./PastBalance.ts"
 import * as Problem from "./Problem.ts"
 import { Statement } from "./Statement.ts"
-import { holdStates } from "@banquo/domain/Hold"
+import { holdStates, openHoldsMax } from "@banquo/domain/Hold"
 import { accountsPageMax, changesPageMax, holdsPageMax, pageDefault } from "@banquo/domain/Page"
 import { Account, AccountChange, AccountsPage, NewAccount } from "./Account.ts"
 import { DryRun } from "./DryRun.ts"
@@ -27,13 +28,15 @@ export const bodyBytesMax = 1024 * 1024
 
 const limit = (maximum: number) =>
   Schema.optionalKey(
-    Schema.String.check(Schema.isPattern(/^[1-9]\d{0,3}$/, { message: `Expected a number from 1 to ${maximum}` })).pipe(
-      Schema.decodeTo(
-        Schema.Int.check(Schema.isBetween({ minimum: 1, maximum })),
-        SchemaTransformation.transform({ decode: Number, encode: String }),
+    Schema.String.annotate({ description: `1 to ${maximum}; default ${pageDefault}` })
+      .check(Schema.isPattern(/^[1-9]\d{0,3}$/u, { message: `Expected a number from 1 to ${maximum}` }))
+      .pipe(
+        Schema.decodeTo(
+          Schema.Int.check(Schema.isBetween({ minimum: 1, maximum })),
+          SchemaTransformation.transform({ decode: Number, encode: String }),
+        ),
       ),
-    ),
-  ).annotateKey({ description: `1 to ${maximum}; default ${pageDefault}` })
+  )
 
 /** Sent with a write, makes it happen once, however often it is sent. */
 const idempotency = {
@@ -42,15 +45,13 @@ const idempotency = {
   }),
 }
 
-/** A write that was carried out; the header says that this was when the key was first sent. */
-const written = <S extends Schema.Top>(schema: S) =>
-  HttpApiSchema.WithHeaders(schema, {
-    "idempotency-replayed": Schema.optionalKey(Schema.Literal("true")),
-  }).pipe(HttpApiSchema.status("Created"))
+/** Says that a write was carried out when its key was first sent. */
+const replayed = Schema.optionalKey(Schema.Literal("true"))
 
-/** As {@link written}, of what was there before. */
-const replayable = <S extends Schema.Top>(schema: S) =>
-  HttpApiSchema.WithHeaders(schema, { "idempotency-replayed": Schema.optionalKey(Schema.Literal("true")) })
+const written = <S extends Schema.Top>(schema: S) =>
+  HttpApiSchema.WithHeaders(schema, { "idempotency-replayed": replayed }).pipe(HttpApiSchema.status("Created"))
+
+const etag = Schema.String.annotateKey({ description: 'the sequence of the account, as in "17"' })
 
 /** Turns a request that does not fit its schema into an `invalid_request` problem that says where. */
 export class RequestSchema extends HttpApiMiddleware.Service<RequestSchema>()("@banquo/api/RequestSchema", {
@@ -72,9 +73,7 @@ export class AccountsApi extends HttpApiGroup.make("accounts")
     }).annotateMerge(OpenApi.annotations({ summary: "List accounts, in the order of their ids" })),
     HttpApiEndpoint.get("read", "/:account_id", {
       params: { account_id: AccountIdFromString },
-      success: HttpApiSchema.WithHeaders(Account, {
-        etag: Schema.String.annotateKey({ description: 'the sequence of the account, as in "17"' }),
-      }),
+      success: HttpApiSchema.WithHeaders(Account, { etag }),
       error: [...Problem.common, Problem.AccountNotFound],
     }).annotateMerge(OpenApi.annotations({ summary: "Read an account and its balance" })),
     HttpApiEndpoint.patch("change", "/:account_id", {
@@ -83,14 +82,17 @@ export class AccountsApi extends HttpApiGroup.make("accounts")
         ...idempotency,
         "if-match": Schema.optionalKey(
           Schema.String.check(
-            Schema.isPattern(/^"(?:0|[1-9]\d{0,14})"$/, {
+            Schema.isPattern(/^"(?:0|[1-9]\d{0,14})"$/u, {
               message: 'Expected an ETag that an account gave, like "17"',
             }),
           ),
-        ).annotateKey({ description: "as expected_seq, answered with 412 if the account has changed" }),
+        ).annotateKey({ description: "in place of expected_seq; answered with 412 if the account has changed" }),
       },
       payload: AccountChange,
-      success: replayable(Schema.Union([Account, DryRun])),
+      success: HttpApiSchema.WithHeaders(Schema.Union([Account, DryRun]), {
+        etag: Schema.optionalKey(etag),
+        "idempotency-replayed": replayed,
+      }),
       error: [...Problem.commonOfWrites, ...Problem.ofTerms],
     }).annotateMerge(
       OpenApi.annotations({
@@ -107,7 +109,7 @@ export class AccountsApi extends HttpApiGroup.make("accounts")
         limit: limit(changesPageMax),
         cursor: Schema.optionalKey(
           Schema.String.check(
-            Schema.isPattern(/^(?:after|before)-(?:0|[1-9]\d{0,14})$/, {
+            Schema.isPattern(/^(?:after|before)-(?:0|[1-9]\d{0,14})$/u, {
               message: "Expected a cursor that a page gave",
             }),
           ),
@@ -152,11 +154,11 @@ export class AccountsApi extends HttpApiGroup.make("accounts")
       params: { account_id: AccountIdFromString },
       query: Schema.Struct({
         from: TimestampFromString,
-        to: TimestampFromString.annotateKey({ description: "not part of the period" }),
+        to: TimestampFromString.pipe(described("not part of the period")),
         axis: AxisParameter,
-        seq: Schema.optionalKey(SeqParameter).annotateKey({
-          description: "the last change that the statement knows of; without it, the newest",
-        }),
+        seq: Schema.optionalKey(
+          SeqParameter.pipe(described("the last change that the statement knows of; without it, the newest")),
+        ),
         format: formatOf(["json", "csv", "html"]),
       }).check(
         Schema.makeFilter(({ from, to }) =>
@@ -199,7 +201,7 @@ export class TransactionsApi extends HttpApiGroup.make("transactions")
       OpenApi.annotations({
         summary: "Take a transaction back, or a part of it",
         description:
-          "Never more than the transaction moved, however many reversals there are. The transaction itself stays as it is; the reversal is another.",
+          "Never more than the transaction moved, however many reversals there are. The transaction itself stays as it is; the reversal is another. Without anything said, all that was not taken back before: the body is `{}`.",
       }),
     ),
     HttpApiEndpoint.post("batch", "/batch", {
@@ -241,18 +243,17 @@ export class HoldsApi extends HttpApiGroup.make("holds")
     }).annotateMerge(
       OpenApi.annotations({
         summary: "Set money of an account aside",
-        description:
-          "It stays on the account and cannot be spent, until it is captured or released, or the hold expires.",
+        description: `It stays on the account and cannot be spent, until it is captured or released, or the hold expires: from that instant on it is free. An account has at most ${openHoldsMax} open holds.`,
       }),
     ),
     HttpApiEndpoint.get("list", "/", {
       query: {
         account_id: AccountIdFromString,
-        state: Schema.optionalKey(Schema.Literals(holdStates)),
+        state: Schema.optionalKey(Schema.Literals(holdStates)).annotateKey({ description: "default: in any state" }),
         limit: limit(holdsPageMax),
         cursor: Schema.optionalKey(
           Schema.String.check(
-            Schema.isPattern(/^before-(?:0|[1-9]\d{0,14})$/, { message: "Expected a cursor that a page gave" }),
+            Schema.isPattern(/^before-(?:0|[1-9]\d{0,14})$/u, { message: "Expected a cursor that a page gave" }),
           ),
         ),
       },
@@ -270,7 +271,12 @@ export class HoldsApi extends HttpApiGroup.make("holds")
       payload: HoldIncrease,
       success: [written(HoldWritten), DryRun],
       error: [...Problem.commonOfWrites, ...Problem.ofIncreases],
-    }).annotateMerge(OpenApi.annotations({ summary: "Set more money aside for an open hold" })),
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Set more money aside for an open hold",
+        description: "With expires_at or ttl it also lasts longer, or shorter; else it expires as before.",
+      }),
+    ),
     HttpApiEndpoint.post("capture", "/:hold_id/capture", {
       params: { hold_id: BalanceChangeIdFromString },
       headers: idempotency,
@@ -280,7 +286,8 @@ export class HoldsApi extends HttpApiGroup.make("holds")
     }).annotateMerge(
       OpenApi.annotations({
         summary: "Take held money, all of it or a part",
-        description: "Out of the ledger, or to another account in the same transaction.",
+        description:
+          "Out of the ledger, or to another account in the same transaction. Without anything said, all that is left of the hold: the body is `{}`.",
       }),
     ),
     HttpApiEndpoint.post("release", "/:hold_id/release", {
@@ -289,7 +296,12 @@ export class HoldsApi extends HttpApiGroup.make("holds")
       payload: HoldRelease,
       success: [written(HoldWritten), DryRun],
       error: [...Problem.commonOfWrites, ...Problem.ofReleases],
-    }).annotateMerge(OpenApi.annotations({ summary: "Give back all that is left of an open hold" })),
+    }).annotateMerge(
+      OpenApi.annotations({
+        summary: "Give back all that is left of an open hold",
+        description: "Where nothing is to be said, the body is `{}`.",
+      }),
+    ),
   )
   .prefix("/v1/holds")
   .middleware(RequestSchema)

@@ -4,7 +4,7 @@ import * as Money from "@banquo/domain/Money"
 import { Schema } from "effect"
 
 /** Of amounts: a decimal string that may have more digits than any one of them. */
-export const Sum = Schema.String.check(Schema.isPattern(/^-?(?:0|[1-9]\d*)(?:\.\d{1,4})?$/))
+export const Sum = Schema.String.check(Schema.isPattern(/^-?(?:0|[1-9]\d*)(?:\.\d{1,4})?$/u))
 
 /** The money of an account. Decimal strings with as many decimals as the currency has. */
 export const Balance = Schema.Struct({

@@ -32,7 +32,10 @@ export const NewBatch = Schema.Struct({
     Schema.isMaxLength(batchItemsMax),
     hasDistinctKeys,
   ),
-  dry_run: DryRunFlag,
+  dry_run: DryRunFlag.annotateKey({
+    description:
+      "true: nothing is written, and each verdict says what would come of the transaction now; if atomic, after those before it",
+  }),
 }).annotate({ identifier: "NewBatch" })
 
 const Made = Schema.Struct({
@@ -64,6 +67,6 @@ const NotMade = Schema.Struct({
 export const Verdict = Schema.Union([Made, NotMade, Judged])
 
 export const BatchVerdicts = Schema.Struct({
-  made: Schema.Int.annotateKey({ description: "how many of them were made" }),
+  made: Schema.Int.annotateKey({ description: "how many of them were made, or with dry_run would be" }),
   verdicts: Schema.Array(Verdict).annotateKey({ description: "in the order of the request" }),
 }).annotate({ identifier: "BatchVerdicts" })

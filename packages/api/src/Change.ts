@@ -13,7 +13,7 @@ import { amountOf, Balance, balanceOf } from "./Balance.ts"
 export const Time = Schema.String.annotate({ format: "date-time", examples: ["2026-11-23T09:30:00.000001Z"] })
 
 /** SHA-256 of the change and of all changes of the account before it, in hexadecimal. */
-export const Hash = Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/))
+export const Hash = Schema.String.check(Schema.isPattern(/^[0-9a-f]{64}$/u))
 
 export const Change = Schema.Struct({
   change_id: BalanceChangeIdFromString,
@@ -24,7 +24,9 @@ export const Change = Schema.Struct({
   amount: Amount.annotateKey({ description: "how the balance changes" }),
   held_amount: Amount.annotateKey({ description: "how the sum of what is held changes" }),
   currency: Currency,
-  balance: Balance.annotateKey({ description: "after the change" }),
+  balance: Balance.annotateKey({
+    description: "after the change; a hold that has expired counts until the row that releases it, which soon follows",
+  }),
   status: Schema.Literals(accountStatuses),
   overdraft_limit: Schema.NullOr(Amount).annotateKey({ description: "after the change; null: without limit" }),
   hold_id: Schema.NullOr(BalanceChangeIdFromString).annotateKey({ description: "the hold that the change belongs to" }),

@@ -4,15 +4,16 @@ import { Currency } from "@banquo/domain/Currency"
 import * as Domain from "@banquo/domain/Hold"
 import type { Expiry } from "@banquo/domain/Intent"
 import { Metadata, sorted } from "@banquo/domain/Metadata"
-import { Amount, PositiveAmount } from "@banquo/domain/Money"
+import * as Money from "@banquo/domain/Money"
 import { Description } from "@banquo/domain/Text"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { Schema } from "effect"
 import { amountOf } from "./Balance.ts"
 import { Time } from "./Change.ts"
+import { described } from "./Described.ts"
 import { DryRunFlag } from "./DryRun.ts"
 import { Require } from "./Require.ts"
-import { EffectiveAt, ExpectedSeq, Transaction } from "./Transaction.ts"
+import { bodyMessage, EffectiveAt, ExpectedSeq, Transaction } from "./Transaction.ts"
 
 export const Hold = Schema.Struct({
   hold_id: BalanceChangeIdFromString,
@@ -25,9 +26,7 @@ export const Hold = Schema.Struct({
   amount: Schema.String.annotateKey({ description: "what was placed and added to it since, a decimal string" }),
   captured: Schema.String,
   released: Schema.String.annotateKey({ description: "what was given back, by a caller or because the hold ended" }),
-  remaining: Amount.annotateKey({
-    description: "what is left of it; of a hold that expired just now, it holds nothing",
-  }),
+  remaining: Money.Amount.annotateKey({ description: "what is left of it, and held; zero once it has ended" }),
   expires_at: Time,
   description: Schema.NullOr(Schema.String),
   metadata: Metadata,
@@ -36,34 +35,41 @@ export const Hold = Schema.Struct({
   updated_at: Time,
 }).annotate({ identifier: "Hold" })
 
-export const holdOf = (hold: Domain.Hold & { readonly currency: Currency }): typeof Hold.Type => ({
-  hold_id: hold.holdId,
-  account_id: hold.acctId,
-  state: hold.state,
-  currency: hold.currency,
-  amount: amountOf(hold.amount, hold.currency),
-  captured: amountOf(hold.captured, hold.currency),
-  released: amountOf(hold.released, hold.currency),
-  remaining: amountOf(hold.remaining, hold.currency),
-  expires_at: Timestamp.format(hold.expiresAt),
-  description: hold.description,
-  metadata: sorted(hold.metadata ?? {}),
-  actor: hold.actor,
-  created_at: Timestamp.format(hold.placedAt),
-  updated_at: Timestamp.format(hold.updatedAt),
-})
+export const holdOf = (hold: Domain.Hold & { readonly currency: Currency }): typeof Hold.Type => {
+  // What an expired hold had left is free at once: whether its row is written yet is the ledger's business.
+  const freed = hold.state === "expired" ? hold.remaining : Money.zero
+  return {
+    hold_id: hold.holdId,
+    account_id: hold.acctId,
+    state: hold.state,
+    currency: hold.currency,
+    amount: amountOf(hold.amount, hold.currency),
+    captured: amountOf(hold.captured, hold.currency),
+    released: amountOf(Money.sum(hold.released, freed), hold.currency),
+    remaining: amountOf(Money.difference(hold.remaining, freed), hold.currency),
+    expires_at: Timestamp.format(hold.expiresAt),
+    description: hold.description,
+    metadata: sorted(hold.metadata ?? {}),
+    actor: hold.actor,
+    created_at: Timestamp.format(hold.placedAt),
+    updated_at: Timestamp.format(hold.updatedAt),
+  }
+}
 
 /** A hold as a write left it, and the transaction that did so. */
 export const HoldWritten = Schema.Struct({ hold: Hold, transaction: Transaction }).annotate({
   identifier: "HoldWritten",
 })
 
-const expiry = {
-  expires_at: Schema.optionalKey(Timestamp.TimestampFromString),
+/** `otherwise`: what is so if neither is said. */
+const expiryOr = (otherwise: string) => ({
+  expires_at: Schema.optionalKey(
+    Timestamp.TimestampFromString.pipe(described(`when it expires, in place of ttl; ${otherwise}`)),
+  ),
   ttl: Schema.optionalKey(
     Schema.Int.check(Schema.isBetween({ minimum: Domain.ttlMin, maximum: Domain.ttlMax })),
-  ).annotateKey({ description: `how long it lasts from now on, in seconds; ${Domain.ttlMin} to ${Domain.ttlMax}` }),
-}
+  ).annotateKey({ description: `how long it lasts from now on, in seconds, in place of expires_at; ${otherwise}` }),
+})
 
 interface ExpiryFields {
   readonly expires_at?: Timestamp.Timestamp
@@ -91,41 +97,41 @@ const ifSo = {
 
 export const NewHold = Schema.Struct({
   account_id: AccountIdFromString,
-  amount: PositiveAmount,
+  amount: Money.PositiveAmount,
   currency: Schema.optionalKey(Currency).annotateKey({ description: "what the account is taken to be in" }),
-  ...expiry,
+  ...expiryOr(`default: ttl ${Domain.ttlDefault}`),
   ...remarks,
   ...ifSo,
 })
   .check(saysOneExpiry)
-  .annotate({
-    identifier: "NewHold",
-    description: `without expires_at and ttl it lasts ${Domain.ttlDefault} seconds; an account has at most ${Domain.openHoldsMax} open holds`,
-  })
+  .annotate({ identifier: "NewHold" })
 
 export const HoldIncrease = Schema.Struct({
-  amount: PositiveAmount.annotateKey({ description: "how much more" }),
-  ...expiry,
+  amount: Money.PositiveAmount.annotateKey({ description: "how much more" }),
+  ...expiryOr("default: as before"),
   ...remarks,
   ...ifSo,
 })
   .check(saysOneExpiry)
-  .annotate({ identifier: "HoldIncrease", description: "without expires_at and ttl it lasts as long as before" })
+  .annotate({ identifier: "HoldIncrease" })
 
 export const HoldCapture = Schema.Struct({
-  amount: Schema.optionalKey(PositiveAmount).annotateKey({ description: "default: all that is left" }),
+  amount: Schema.optionalKey(Money.PositiveAmount).annotateKey({ description: "default: all that is left" }),
   final: Schema.optionalKey(Schema.Boolean).annotateKey({
     description: "default true: what is left is released; false: it stays held, for further captures",
   }),
-  to: Schema.optionalKey(AccountIdFromString).annotateKey({
-    description: "the account that the money goes to; default: it leaves the ledger",
-  }),
+  to: Schema.optionalKey(
+    AccountIdFromString.pipe(described("the account that the money goes to; default: it leaves the ledger")),
+  ),
   ...remarks,
   effective_at: EffectiveAt,
   ...ifSo,
-}).annotate({ identifier: "HoldCapture" })
+}).annotate({ identifier: "HoldCapture", message: bodyMessage })
 
-export const HoldRelease = Schema.Struct({ ...remarks, ...ifSo }).annotate({ identifier: "HoldRelease" })
+export const HoldRelease = Schema.Struct({ ...remarks, ...ifSo }).annotate({
+  identifier: "HoldRelease",
+  message: bodyMessage,
+})
 
 export const HoldsPage = Schema.Struct({
   holds: Schema.Array(Hold),

@@ -15,7 +15,7 @@ export const AxisParameter = Schema.optionalKey(Schema.Literals(axes)).annotateK
 
 /** A sequence as a parameter. */
 export const SeqParameter = Schema.String.check(
-  Schema.isPattern(/^(?:0|[1-9]\d{0,14})$/, { message: "Expected the sequence of a change: 0, 1, 2, …" }),
+  Schema.isPattern(/^(?:0|[1-9]\d{0,14})$/u, { message: "Expected the sequence of a change: 0, 1, 2, …" }),
 ).pipe(Schema.decodeTo(Schema.Int, SchemaTransformation.transform({ decode: Number, encode: String })))
 
 export const BalanceAt = Schema.Struct({

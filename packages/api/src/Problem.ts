@@ -253,7 +253,7 @@ export class ExpiryOutOfRange extends declare<ExpiryOutOfRange>()(
   "ExpiryOutOfRange",
   "expiry_out_of_range",
   422,
-  "A hold cannot last that short or that long",
+  "The hold would expire too soon or too late",
 ) {}
 
 export class TooManyHolds extends declare<TooManyHolds>()(

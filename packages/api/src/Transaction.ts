@@ -10,6 +10,7 @@ import * as Timestamp from "@banquo/domain/Timestamp"
 import { TimestampFromString } from "@banquo/domain/Timestamp"
 import { Schema } from "effect"
 import { Change, changeOf, Time } from "./Change.ts"
+import { described } from "./Described.ts"
 import { DryRunFlag } from "./DryRun.ts"
 import { Require } from "./Require.ts"
 
@@ -48,9 +49,11 @@ export const ExpectedSeq = Schema.optionalKey(
 ).annotateKey({ description: "the sequence that the account must be at" })
 
 /** When it happened in the world. */
-export const EffectiveAt = Schema.optionalKey(TimestampFromString).annotateKey({
-  description: "when it happened in the world, in the past or in the future; default: when the ledger takes it",
-})
+export const EffectiveAt = Schema.optionalKey(
+  TimestampFromString.pipe(
+    described("when it happened in the world, in the past or in the future; default: when the ledger takes it"),
+  ),
+)
 
 export const NewChange = Schema.Struct({
   account_id: AccountIdFromString,
@@ -76,6 +79,9 @@ export const NewTransaction = Schema.Struct({ ...transactionFields, dry_run: Dry
   identifier: "NewTransaction",
 })
 
+/** Of a body of which nothing is required, where something else is sent. */
+export const bodyMessage = "Expected a JSON object: {} will do"
+
 export const NewReversal = Schema.Struct({
   changes: Schema.optionalKey(
     Schema.Array(NewChange).check(Schema.isMinLength(1), Schema.isMaxLength(changesMax)),
@@ -90,4 +96,4 @@ export const NewReversal = Schema.Struct({
   metadata: Schema.optionalKey(Metadata),
   effective_at: EffectiveAt,
   dry_run: DryRunFlag,
-}).annotate({ identifier: "NewReversal" })
+}).annotate({ identifier: "NewReversal", message: bodyMessage })

@@ -10,7 +10,7 @@ export type BalanceChangeId = typeof BalanceChangeId.Type
 
 /** The id as callers see it: a decimal string, since JSON numbers lose digits above 2^53. */
 export const BalanceChangeIdFromString = Schema.String.check(
-  Schema.isPattern(/^[1-9]\d{0,18}$/, { message: 'Expected an id like "42": a decimal string' }),
+  Schema.isPattern(/^[1-9]\d{0,18}$/u, { message: 'Expected an id like "42": a decimal string' }),
 ).pipe(
   Schema.decodeTo(
     BalanceChangeId,

@@ -30,9 +30,10 @@ export const isInRange = (money: Money): boolean => money >= -max && money <= ma
 
 /**
  * The one spelling of an amount: an optional minus, no leading zeros, at most 14 digits and 4 decimals. No exponent,
- * plus sign or bare point. A zero carries no sign, so that every amount has one meaning.
+ * plus sign or bare point. A zero carries no sign, so that every amount has one meaning. (This pattern, as those of ids,
+ * has the flag u: only then does `Schema.isPattern` show it in the OpenAPI document.)
  */
-export const amountPattern = /^(?!-0(?:\.0+)?$)-?(?:0|[1-9]\d{0,13})(?:\.\d{1,4})?$/
+export const amountPattern = /^(?!-0(?:\.0+)?$)-?(?:0|[1-9]\d{0,13})(?:\.\d{1,4})?$/u
 
 /** A decimal string as a caller writes it, like `"-12.50"`. Which currency it is in, and so its scale, is not known yet. */
 export const Amount = Schema.String.check(

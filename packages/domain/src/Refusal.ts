@@ -185,7 +185,7 @@ export class CaptureExceedsHold extends Schema.TaggedError<CaptureExceedsHold>()
 
 export class ExpiryOutOfRange extends Schema.TaggedError<ExpiryOutOfRange>()("ExpiryOutOfRange", {}) {
   override get message() {
-    return `a hold lasts from ${ttlMin} to ${ttlMax} seconds`
+    return `a hold expires ${ttlMin} to ${ttlMax} seconds from now`
   }
 }
 

@@ -64,6 +64,8 @@ export const TimestampFromString = Schema.String.annotate({
       (text: string) =>
         parse(text) !== undefined ||
         'Expected an instant like "2026-11-23T09:30:00.000001Z": RFC 3339 with "Z" or an offset ("+" is "%2B" in an address) and at most six decimals',
+      // Without it, what is said of an instant would not be shown in the OpenAPI document.
+      { toJsonSchema: () => ({}) },
     ),
   )
   .pipe(

@@ -55,7 +55,7 @@ export const layer = HttpApiBuilder.group(
           "change",
           ({ headers, params, payload }) => {
             const etag = headers["if-match"]
-            const seq = etag === undefined ? payload.expected_seq : Number(etag.slice(1, -1))
+            if (etag !== undefined && payload.expected_seq !== undefined) return twoVersions
             return changed(
               payload,
               changeTerms(params.account_id, {
@@ -65,10 +65,11 @@ export const layer = HttpApiBuilder.group(
                 customerAddress: payload.customer_address,
                 reason: payload.reason,
                 metadata: payload.metadata,
-                expectedSeq: seq,
+                expectedSeq: etag === undefined ? payload.expected_seq : Number(etag.slice(1, -1)),
                 idempotencyKey: headers["idempotency-key"],
               }).pipe(Effect.map((posted) => ({ posted }))),
               ({ posted }) => accountAfter(posted.changes[0]!),
+              ({ seq }) => ({ etag: etagOf(seq) }),
             ).pipe(
               run,
               orProblem,
@@ -94,7 +95,7 @@ export const layer = HttpApiBuilder.group(
             Effect.map(([{ account, state }, now]) =>
               HttpApiSchema.withHeaders({
                 body: accountOf(account, stateAt(state, now)),
-                headers: { etag: `"${state.acctSeq}"` },
+                headers: { etag: etagOf(state.acctSeq) },
               }),
             ),
             run,
@@ -162,6 +163,14 @@ const withoutLimit = Effect.flatMap(
   refused("query", "limit", "Expected no limit where all changes are sent"),
   Effect.fail,
 )
+
+/** One of them would be dropped in silence. */
+const twoVersions = Effect.flatMap(
+  refused("header", "if-match", "Expected either If-Match or expected_seq"),
+  Effect.fail,
+)
+
+const etagOf = (seq: number) => `"${seq}"`
 
 const currentTime = Effect.map(Clock.currentTimeMillis, Timestamp.fromMillis)
 

@@ -60,7 +60,7 @@ const made = (posted: Posted): typeof Verdict.Type => ({
   transaction: transactionOf(posted.changes),
 })
 
-const judged = (posted: Posted): typeof Verdict.Type => ({ status: 200, ...dryRunOf(posted.changes) })
+const judged = (posted: Posted): typeof Verdict.Type => ({ status: 200, ...dryRunOf(posted) })
 
 /** How a batch is carried out, and what is said of what succeeds. */
 interface Mode {

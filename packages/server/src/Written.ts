@@ -19,15 +19,21 @@ export const written = <A extends { readonly posted: Posted }, B, E, R, E2 = nev
   bodyOf: (written: A) => Effect.Effect<B, E2, R2>,
 ): Effect.Effect<typeof DryRun.Type | ReturnType<typeof replayed<B>>, E | E2, R | R2> =>
   dry_run === true
-    ? Effect.map(dryRun(program), ({ posted }) => dryRunOf(posted.changes))
+    ? Effect.map(dryRun(program), ({ posted }) => dryRunOf(posted))
     : Effect.flatMap(program, (result) => Effect.map(bodyOf(result), (body) => replayed(result.posted, body)))
 
-/** As {@link written}, for a change of what was there before: both answers have one status. */
-export const changed = <A extends { readonly posted: Posted }, B, E, R, E2 = never, R2 = never>(
+/** As {@link written}, for a change of what was there before: both answers have one status, and what is there a version. */
+export const changed = <A extends { readonly posted: Posted }, B, H, E, R, E2 = never, R2 = never>(
   payload: { readonly dry_run?: boolean },
   program: Effect.Effect<A, E, R>,
   bodyOf: (written: A) => Effect.Effect<B, E2, R2>,
+  versionOf: (body: B) => H,
 ) =>
   Effect.map(written(payload, program, bodyOf), (answer) =>
-    "dry_run" in answer ? HttpApiSchema.withHeaders({ body: answer, headers: {} }) : answer,
+    "dry_run" in answer
+      ? HttpApiSchema.withHeaders({ body: answer, headers: {} })
+      : HttpApiSchema.withHeaders({
+          body: answer.body,
+          headers: { ...answer.headers, ...versionOf(answer.body) },
+        }),
   )

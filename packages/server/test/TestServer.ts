@@ -1,11 +1,12 @@
 /** The server in this process, on a port of its own; plain requests to it, and what the tests ask of its answers. */
 import type { Account } from "@banquo/api/Account"
+import type { DryRun } from "@banquo/api/DryRun"
+import type { Hold, HoldWritten } from "@banquo/api/Hold"
 import type { Transaction } from "@banquo/api/Transaction"
 import { DbConn } from "@banquo/ledger/DbConn"
 import { assert } from "@effect/vitest"
-import { Context, Effect, Layer, Schedule } from "effect"
+import { Clock, Context, Duration, Effect, Layer, Schedule } from "effect"
 import { HttpServer } from "effect/http"
-import { randomBytes } from "node:crypto"
 import { FaultyProxy } from "../../ledger/test/FaultyProxy.ts"
 import * as TestDatabase from "../../ledger/test/TestDatabase.ts"
 import * as Server from "../src/Server.ts"
@@ -25,14 +26,52 @@ export const layerWithoutDatabase = (options?: { readonly hasDummyAccounts: bool
 /** On a database of its own, with a `DbConn` as the role of the service. */
 export const layer = layerWithoutDatabase().pipe(Layer.provideMerge(TestDatabase.layer))
 
+/** The time as the server has it: real, and on request so much later. */
+export class LaterClock extends Context.Service<LaterClock, { readonly goOn: (time: Duration.Input) => void }>()(
+  "@banquo/server/test/LaterClock",
+) {}
+
+/** Puts a server on a clock that can be put forward. The test's own programs keep the time of the machine. */
+const withClock = <A, E, R>(server: Layer.Layer<A, E, R>) =>
+  Layer.unwrap(
+    Effect.map(Clock.Clock, (real) => {
+      let later = 0
+      const millis = () => real.currentTimeMillisUnsafe() + later
+      const nanos = () => real.currentTimeNanosUnsafe() + BigInt(later) * 1_000_000n
+      const clock: Clock.Clock = {
+        currentTimeMillisUnsafe: millis,
+        currentTimeMillis: Effect.sync(millis),
+        currentTimeNanosUnsafe: nanos,
+        currentTimeNanos: Effect.sync(nanos),
+        monotonicTimeNanosUnsafe: () => real.monotonicTimeNanosUnsafe(),
+        monotonicTimeNanos: real.monotonicTimeNanos,
+        sleep: (duration) => real.sleep(duration),
+      }
+      const goOn = (time: Duration.Input) => void (later += Duration.toMillis(time))
+      return Layer.merge(
+        server.pipe(Layer.provide(Layer.succeed(Clock.Clock, clock))),
+        Layer.succeed(LaterClock, { goOn }),
+      )
+    }),
+  )
+
+/** With a clock that can be put forward. */
+export const layerWithClock = withClock(layerWithoutDatabase()).pipe(Layer.provideMerge(TestDatabase.layer))
+
+const behindProxy = <A, E, R>(server: Layer.Layer<A, E, R>) =>
+  server.pipe(
+    Layer.provide(Layer.unwrap(FaultyProxy.use(({ url }) => Effect.succeed(DbConn.layerUrl({ url }))))),
+    Layer.provideMerge(
+      Layer.unwrap(TestDatabase.TestDatabase.use(({ appUrl }) => Effect.succeed(FaultyProxy.layer(appUrl)))),
+    ),
+    Layer.provideMerge(TestDatabase.layer),
+  )
+
 /** With a `FaultyProxy` between it and the database; the test's own `DbConn` goes past it. */
-export const layerBehindProxy = layerWithoutDatabase().pipe(
-  Layer.provide(Layer.unwrap(FaultyProxy.use(({ url }) => Effect.succeed(DbConn.layerUrl({ url }))))),
-  Layer.provideMerge(
-    Layer.unwrap(TestDatabase.TestDatabase.use(({ appUrl }) => Effect.succeed(FaultyProxy.layer(appUrl)))),
-  ),
-  Layer.provideMerge(TestDatabase.layer),
-)
+export const layerBehindProxy = behindProxy(layerWithoutDatabase())
+
+/** The same with a clock that can be put forward. */
+export const layerBehindProxyWithClock = behindProxy(withClock(layerWithoutDatabase()))
 
 /** As in production. */
 export const layerWithoutDummyAccounts = layerWithoutDatabase({ hasDummyAccounts: false }).pipe(
@@ -88,6 +127,9 @@ export const get = (path: string, headers?: Record<string, string>) => request("
 export const post = (path: string, body: unknown, headers?: Record<string, string>) =>
   request("POST", path, { body, headers })
 
+export const patch = (path: string, body: unknown, headers?: Record<string, string>) =>
+  request("PATCH", path, { body, headers })
+
 /** Sent in pieces, without a `content-length`. */
 export const streamOf = (text: string): ReadableStream => ReadableStream.from(piecesOf(new TextEncoder().encode(text)))
 
@@ -96,6 +138,9 @@ function* piecesOf(bytes: Uint8Array) {
 }
 
 export type AccountJson = typeof Account.Encoded
+export type DryRunJson = typeof DryRun.Encoded
+export type HoldJson = typeof Hold.Encoded
+export type HoldWrittenJson = typeof HoldWritten.Encoded
 export type TransactionJson = typeof Transaction.Encoded
 
 /** Opens an account and answers with it. */
@@ -121,17 +166,25 @@ export const rowCounts = DbConn.use(({ sql }) =>
   ),
 ).pipe(Effect.orDie)
 
-/** Adds a TERMS row, for which there is no route yet. */
-export const setStatus = (accountId: string, status: AccountJson["status"]) =>
-  DbConn.use(
-    ({ sql }) => sql`
-      INSERT INTO balance_change (bchg_id, acct_id, acct_seq, chg_flavor, prev_bchg_id, chg_amt, balance, held_amt, held,
-        overdraft_limit, acct_status, xact_id, actor, effective_time, chg_create_time, chg_hash)
-      SELECT i.id, t.acct_id, t.acct_seq + 1, 'TERMS', t.bchg_id, 0, t.balance, 0, t.held,
-        t.overdraft_limit, ${status}::acct_status, i.id, 'operator', now(), now(), ${randomBytes(32)}
-      FROM (SELECT unique_rowid() AS id) i,
-        (SELECT * FROM balance_change WHERE acct_id = ${accountId}::UUID ORDER BY acct_seq DESC LIMIT 1) t`,
-  ).pipe(Effect.orDie)
+/** Changes the terms of an account, or corrects its customer, and answers with it. */
+export const amend = (account_id: string, body: Record<string, unknown>) =>
+  Effect.map(patch(`/v1/accounts/${account_id}`, body), (answer) => {
+    assert.strictEqual(answer.status, 200, answer.text)
+    return answer.json as AccountJson
+  })
+
+export const setStatus = (account_id: string, status: AccountJson["status"]) => amend(account_id, { status })
+
+/** Places a hold and answers with it. */
+export const hold = (account_id: string, amount: string, more: Record<string, unknown> = {}) =>
+  Effect.map(post("/v1/holds", { account_id, amount, ...more }), (answer) => {
+    assert.strictEqual(answer.status, 201, answer.text)
+    return (answer.json as HoldWrittenJson).hold
+  })
+
+/** The account as it is now. */
+export const account = (account_id: string) =>
+  Effect.map(get(`/v1/accounts/${account_id}`), ({ json }) => json as AccountJson)
 
 /** What must never reach a caller: SQL, rows of the database, stacks, paths of the program. */
 const inside =
