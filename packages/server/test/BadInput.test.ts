@@ -4,15 +4,24 @@ import { assert, layer } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import { HttpApi } from "effect/http-api"
 import * as TestServer from "./TestServer.ts"
-import { assertProblem, change, get, open, post, request, rowCounts, setStatus, streamOf } from "./TestServer.ts"
+import { assertProblem, change, get, hold, open, post, request, rowCounts, setStatus, streamOf } from "./TestServer.ts"
 
 const accounts = "/v1/accounts"
 const transactions = "/v1/transactions"
+const holds = "/v1/holds"
 
-/** Accounts that all cases share. None of the cases may change them. */
-class Accounts extends Context.Service<Accounts, { readonly [name in "euro" | "other" | "yen" | "full"]: string }>()(
-  "@banquo/server/test/Accounts",
-) {
+/**
+ * Accounts that all cases share, an open hold of 10 on `held`, one on `frozen` that was released, and a transaction of 5 on
+ * `moved`. None of the cases may change them.
+ */
+class Accounts extends Context.Service<
+  Accounts,
+  {
+    readonly [
+      name in "euro" | "other" | "yen" | "full" | "held" | "hold" | "frozen" | "ended" | "moved" | "posted"
+    ]: string
+  }
+>()("@banquo/server/test/Accounts") {
   static readonly layer = Layer.effect(
     Accounts,
     Effect.gen(function* () {
@@ -22,11 +31,24 @@ class Accounts extends Context.Service<Accounts, { readonly [name in "euro" | "o
         yield* open({ currency: "JPY", initial_balance: "100" }),
         yield* open({ currency: "CLF", initial_balance: "99999999999999.9999" }),
       ]
+      const [held, frozen] = [yield* open({ initial_balance: "100" }), yield* open({ initial_balance: "100" })]
+      const { hold_id } = yield* hold(held.account_id, "10")
+      const ended = yield* hold(frozen.account_id, "10")
+      assert.strictEqual((yield* post(`${holds}/${ended.hold_id}/release`, {})).status, 201)
+      yield* setStatus(frozen.account_id, "frozen")
+      const moved = yield* open()
+      const { transaction_id } = yield* change(moved.account_id, "5")
       return {
         euro: euro.account_id,
         other: other.account_id,
         yen: yen.account_id,
         full: full.account_id,
+        held: held.account_id,
+        hold: hold_id,
+        frozen: frozen.account_id,
+        ended: ended.hold_id,
+        moved: moved.account_id,
+        posted: transaction_id,
       }
     }),
   )
@@ -38,6 +60,7 @@ interface Refused {
   readonly name: string
   /** Default: POST. */
   readonly method?: string
+  /** `{name}` stands for one of the {@link Accounts}. */
   readonly path: string
   readonly headers?: Record<string, string>
   readonly body?: (ids: Accounts["Service"]) => unknown
@@ -173,7 +196,38 @@ const amounts: ReadonlyArray<Refused> = [
   { name: "an overdraft limit that is a number", path: accounts, body: () => account('"overdraft_limit":0') },
 ]
 
-// ---- the form of the body, the same for both routes
+// ---- the form of the body, the same for every route that writes
+
+interface Write {
+  readonly path: string
+  readonly method?: "PATCH"
+  /** As small as it can be. */
+  readonly body: (ids: Accounts["Service"]) => Record<string, unknown>
+}
+
+const onHolds: ReadonlyArray<Write> = [
+  { path: holds, body: ({ held }) => ({ account_id: held, amount: "1" }) },
+  { path: `${holds}/{hold}/increase`, body: () => ({ amount: "1" }) },
+  { path: `${holds}/{hold}/capture`, body: () => ({}) },
+  { path: `${holds}/{hold}/release`, body: () => ({}) },
+]
+const onTerms: Write = { path: `${accounts}/{held}`, method: "PATCH", body: () => ({ status: "frozen" }) }
+const onReversals: Write = { path: `${transactions}/{posted}/reverse`, body: () => ({}) }
+const writes: ReadonlyArray<Write> = [
+  { path: accounts, body: () => ({ customer_name: "Ann", currency: "EUR" }) },
+  { path: transactions, body: ({ euro }) => ({ changes: [{ account_id: euro, amount: "1" }] }) },
+  ...onHolds,
+  onTerms,
+  onReversals,
+]
+
+/** A write with more in its body, refused. */
+const withMore = ({ body, ...write }: Write, more: Record<string, unknown>, name: string, at: string): Refused => ({
+  ...write,
+  name: `${write.path}: ${name}`,
+  body: (ids) => ({ ...body(ids), ...more }),
+  at,
+})
 
 const malformed = [
   "{",
@@ -188,66 +242,75 @@ const malformed = [
   "\0",
   "[".repeat(100_000),
 ]
-const otherTypes = ["null", "true", "1", '"text"', "[]", "[{}]", "{}"]
+const otherTypes = ["null", "true", "1", '"text"', "[]", "[{}]"]
 
-const forms: ReadonlyArray<Refused> = [accounts, transactions].flatMap((path): ReadonlyArray<Refused> => [
+const forms: ReadonlyArray<Refused> = writes.flatMap(({ body: whole, ...write }): ReadonlyArray<Refused> => [
   ...malformed.map((body) => ({
-    name: `${path}: malformed JSON ${JSON.stringify(body.slice(0, 12))}`,
-    path,
+    ...write,
+    name: `${write.path}: malformed JSON ${JSON.stringify(body.slice(0, 12))}`,
     body: () => body,
   })),
-  ...otherTypes.map((body) => ({ name: `${path}: a body of ${body}`, path, body: () => body })),
-  { name: `${path}: an empty body`, path, body: () => "" },
-  { name: `${path}: no body`, path },
+  ...otherTypes.map((body) => ({ ...write, name: `${write.path}: a body of ${body}`, body: () => body, at: "body" })),
+  { ...write, name: `${write.path}: an empty body`, body: () => "", at: "body" },
+  { ...write, name: `${write.path}: no body`, at: "body" },
   ...["text/plain", "application/x-www-form-urlencoded", "application/xml", "multipart/form-data", "x"].map((type) => ({
-    name: `${path}: content-type ${type}`,
-    path,
+    ...write,
+    name: `${write.path}: content-type ${type}`,
     headers: { "content-type": type },
-    body: ({ euro }: Accounts["Service"]) =>
-      path === accounts ? account("") : { changes: [{ account_id: euro, amount: "1" }] },
+    body: whole,
     status: 415,
     code: "unsupported_media_type",
   })),
   {
-    name: `${path}: a query parameter, which it does not take`,
-    path: `${path}?dry_run=true`,
-    body: ({ euro }: Accounts["Service"]) =>
-      path === accounts ? account("") : { changes: [{ account_id: euro, amount: "1" }] },
+    ...write,
+    name: `${write.path}: a query parameter, which it does not take`,
+    path: `${write.path}?dry_run=true`,
+    body: whole,
     at: "query/dry_run",
   },
   {
-    name: `${path}: bytes that are no UTF-8`,
-    path,
-    body: ({ euro }: Accounts["Service"]) =>
-      Buffer.from(
-        path === accounts
-          ? '{"customer_name":"\xff","currency":"EUR"}'
-          : `{"changes":[{"account_id":"${euro}","amount":"1"}],"description":"\xff"}`,
-        "latin1",
-      ),
+    ...write,
+    name: `${write.path}: bytes that are no UTF-8`,
+    body: (ids: Accounts["Service"]) =>
+      Buffer.from(JSON.stringify({ ...whole(ids), metadata: { k: "\xff" } }), "latin1"),
   },
   ...["", "two words", "k".repeat(256), "é", "tab\there"].map((key) => ({
-    name: `${path}: idempotency-key ${JSON.stringify(key.slice(0, 12))}`,
-    path,
+    ...write,
+    name: `${write.path}: idempotency-key ${JSON.stringify(key.slice(0, 12))}`,
     headers: { "idempotency-key": key },
-    body: ({ euro }: Accounts["Service"]) =>
-      path === accounts ? account("") : { changes: [{ account_id: euro, amount: "1" }] },
+    body: whole,
     at: "header/idempotency-key",
   })),
   {
-    name: `${path}: 2 MiB`,
-    path,
+    ...write,
+    name: `${write.path}: 2 MiB`,
     body: () => " ".repeat(2 * 1024 * 1024),
     status: 413,
     code: "body_too_large",
   },
   {
-    name: `${path}: 2 MiB in pieces, of an unknown length`,
-    path,
+    ...write,
+    name: `${write.path}: 2 MiB in pieces, of an unknown length`,
     body: () => streamOf(" ".repeat(2 * 1024 * 1024)),
     status: 413,
     code: "body_too_large",
   },
+  ...[
+    ['"nope":1', "nope"],
+    ['"Dry_run":true', "Dry_run"],
+    ['"__proto__":{"a":1}', "__proto__"],
+    ['"dry_run":"true"', "dry_run"],
+    ['"dry_run":1', "dry_run"],
+    ['"dry_run":null', "dry_run"],
+  ].map(([member, key]) => ({
+    ...write,
+    name: `${write.path}: ${member}`,
+    body: (ids: Accounts["Service"]) => {
+      const text = JSON.stringify(whole(ids))
+      return `${text.slice(0, -1)}${text === "{}" ? "" : ","}${member}}`
+    },
+    at: `body/${key}`,
+  })),
 ])
 
 // ---- properties that are unknown, missing, of other types, too long
@@ -268,7 +331,7 @@ const properties: ReadonlyArray<Refused> = [
     body: () => account(member!),
     at: `body/${key}`,
   })),
-  ...['"expected_seq":1', '"__proto__":{"a":1}', '"effective_at":"2026-01-01T00:00:00Z"'].map((member) => ({
+  ...['"expected_seq":1', '"__proto__":{"a":1}', '"effective_time":"2026-01-01T00:00:00Z"'].map((member) => ({
     name: `an unknown property of a transaction: ${member}`,
     path: transactions,
     body: ({ euro }: Accounts["Service"]) => transaction(euro, member),
@@ -408,11 +471,50 @@ const reads: ReadonlyArray<Refused> = [
       at: "path/account_id",
     },
   ]),
-  ...["0", "-1", "01", "1.0", "abc", "9223372036854775808", "99999999999999999999"].map((id) => ({
-    name: `transaction ${id}`,
+  ...["0", "-1", "01", "1.0", "abc", "9223372036854775808", "99999999999999999999", "%00"].flatMap((id) => [
+    { name: `transaction ${id}`, method: "GET", path: `${transactions}/${id}`, at: "path/transaction_id" },
+    {
+      name: `transaction ${id} to reverse`,
+      path: `${transactions}/${id}/reverse`,
+      body: () => ({}),
+      at: "path/transaction_id",
+    },
+    { name: `hold ${id}`, method: "GET", path: `${holds}/${id}`, at: "path/hold_id" },
+    ...["increase", "capture", "release"].map((action) => ({
+      name: `hold ${id} to ${action}`,
+      path: `${holds}/${id}/${action}`,
+      body: () => (action === "increase" ? { amount: "1" } : {}),
+      at: "path/hold_id",
+    })),
+  ]),
+  ...["nope", "018f4e5a-7c1b-7d3e-9f2a-4b5c6d7e8f9", "%00"].map((id) => ({
+    name: `account ${id} to change`,
+    method: "PATCH",
+    path: `${accounts}/${id}`,
+    body: () => ({ status: "open" }),
+    at: "path/account_id",
+  })),
+  ...[
+    ["", "account_id"],
+    ["state=open", "account_id"],
+    ["account_id=", "account_id"],
+    ["account_id=nope", "account_id"],
+    [`account_id=${noOne}&account_id=${noOne}`, "account_id"],
+    [`account_id=${noOne}&state=closed`, "state"],
+    [`account_id=${noOne}&state=`, "state"],
+    [`account_id=${noOne}&state=open&state=expired`, "state"],
+    [`account_id=${noOne}&limit=0`, "limit"],
+    [`account_id=${noOne}&limit=201`, "limit"],
+    [`account_id=${noOne}&cursor=after-1`, "cursor"],
+    [`account_id=${noOne}&cursor=before-01`, "cursor"],
+    [`account_id=${noOne}&cursor=1`, "cursor"],
+    [`account_id=${noOne}&State=open`, "State"],
+    [`account_id=${noOne}&__proto__=1`, "__proto__"],
+  ].map(([query, key]) => ({
+    name: `holds?${query}`,
     method: "GET",
-    path: `${transactions}/${id}`,
-    at: "path/transaction_id",
+    path: `${holds}?${query}`,
+    at: `query/${key}`,
   })),
   ...[
     ["limit=0", "limit"],
@@ -486,6 +588,22 @@ const notInstants = [
 const notSequences = ["", "-1", "01", "1.0", "1e3", "x", "null", "%00", "1234567890123456", "%2B1"]
 const instant = "2026-01-01T00:00:00Z"
 const period = `from=${instant}&to=2026-02-01T00:00:00Z`
+
+/** What is not a `require`, and where the fault is. */
+const requirements = [
+  [{}, ""],
+  [[], ""],
+  [null, ""],
+  ["posted >= 0", ""],
+  [{ posted: {} }, "/posted"],
+  [{ posted: "0" }, "/posted"],
+  [{ held: { gte: "0" } }, "/held"],
+  [{ posted: { gte: "0" }, available: {} }, "/available"],
+  [{ posted: { ne: "0" } }, "/posted/ne"],
+  [{ available: { gte: 0 } }, "/available/gte"],
+  [{ available: { gte: "0", lt: "1e3" } }, "/available/lt"],
+  [{ available: { eq: null } }, "/available/eq"],
+] as const
 
 const past: ReadonlyArray<Refused> = [
   ...[
@@ -572,6 +690,290 @@ const past: ReadonlyArray<Refused> = [
       }),
     ),
   ),
+]
+
+// ---- holds, terms, reversals, conditions
+
+const life: ReadonlyArray<Refused> = [
+  ...onHolds
+    .slice(0, 3)
+    .flatMap((write) =>
+      [...notAmounts, "0", "0.00", "-1", "-0.01"].map((amount) =>
+        withMore(write, { amount }, `amount ${JSON.stringify(amount)}`, "body/amount"),
+      ),
+    ),
+  ...onHolds
+    .slice(0, 3)
+    .flatMap((write) =>
+      [1, null, true, ["1"]].map((amount) =>
+        withMore(write, { amount }, `amount ${JSON.stringify(amount)}, which is no string`, "body/amount"),
+      ),
+    ),
+  ...[...notAmounts, "-1", "-0.01"].map((overdraft_limit) =>
+    withMore(
+      onTerms,
+      { overdraft_limit },
+      `overdraft_limit ${JSON.stringify(overdraft_limit)}`,
+      "body/overdraft_limit",
+    ),
+  ),
+  ...onHolds
+    .slice(0, 2)
+    .flatMap((write) => [
+      ...[0, -1, 1.5, 31_622_401, "60", null, true].map((ttl) =>
+        withMore(write, { ttl }, `ttl ${JSON.stringify(ttl)}`, "body/ttl"),
+      ),
+      ...notInstants
+        .filter((text) => !text.includes("+"))
+        .map((text) => withMore(write, { expires_at: text }, `expires_at ${text}`, "body/expires_at")),
+      withMore(write, { expires_at: 1_795_426_200 }, "expires_at as a number", "body/expires_at"),
+      withMore(write, { expires_at: "2026-12-01T00:00:00Z", ttl: 60 }, "two expiries", "body/ttl"),
+    ]),
+  ...[writes[1]!, onHolds[2]!, onReversals].flatMap((write) =>
+    notInstants
+      .filter((text) => !text.includes("+"))
+      .map((text) => withMore(write, { effective_at: text }, `effective_at ${text}`, "body/effective_at")),
+  ),
+  ...[onHolds[0]!, onHolds[1]!, onHolds[3]!, onTerms, writes[0]!].map((write) =>
+    withMore(write, { effective_at: instant }, "effective_at, which it does not take", "body/effective_at"),
+  ),
+  ...onHolds.flatMap((write) => [
+    ...requirements.map(([require, at]) =>
+      withMore(write, { require }, `require ${JSON.stringify(require)}`, `body/require${at}`),
+    ),
+    ...[-1, 1.5, "0", null].map((expected_seq) =>
+      withMore(write, { expected_seq }, `expected_seq ${JSON.stringify(expected_seq)}`, "body/expected_seq"),
+    ),
+    withMore(write, { description: "a\0b" }, "NUL in description", "body/description"),
+    withMore(write, { metadata: { k: "\udc00" } }, "a lone surrogate in metadata", "body/metadata/k"),
+    withMore(write, { description: "x".repeat(1001) }, "a description of 1001", "body/description"),
+  ]),
+  ...requirements.map(([require, at]): Refused => ({
+    name: `a change with require ${JSON.stringify(require)}`,
+    path: transactions,
+    body: ({ euro }) => legs([euro, "1", { require }]),
+    at: `body/changes/0/require${at}`,
+  })),
+  ...[1, "true", null].map((final) =>
+    withMore(onHolds[2]!, { final }, `final of ${JSON.stringify(final)}`, "body/final"),
+  ),
+  withMore(onHolds[2]!, { to: "nope" }, "to an id that is none", "body/to"),
+  withMore(onHolds[3]!, { amount: "1" }, "an amount, which it does not take", "body/amount"),
+  withMore(onHolds[2]!, { ttl: 60 }, "ttl, which it does not take", "body/ttl"),
+  ...[{}, { reason: "why" }, { metadata: {} }, { expected_seq: 0 }, { reason: "why", dry_run: true }].map(
+    (body): Refused => ({
+      ...onTerms,
+      name: `an account changed in nothing: ${JSON.stringify(body)}`,
+      body: () => body,
+      at: "body",
+    }),
+  ),
+  ...["Open", "", "deleted", null, 1].map((status) =>
+    withMore(onTerms, { status }, `status ${JSON.stringify(status)}`, "body/status"),
+  ),
+  withMore(onTerms, { customer_name: "" }, "an empty name", "body/customer_name"),
+  withMore(onTerms, { customer_name: "x".repeat(201) }, "a name of 201", "body/customer_name"),
+  withMore(onTerms, { customer_name: "\ud800" }, "a lone surrogate in the name", "body/customer_name"),
+  withMore(onTerms, { customer_address: "x".repeat(501) }, "an address of 501", "body/customer_address"),
+  withMore(onTerms, { customer_address: null }, "an address of null", "body/customer_address"),
+  withMore(onTerms, { reason: "x".repeat(1001) }, "a reason of 1001", "body/reason"),
+  withMore(onTerms, { reason: "a\0b" }, "NUL in the reason", "body/reason"),
+  withMore(onTerms, { currency: "USD" }, "another currency", "body/currency"),
+  ...["17", 'W/"17"', "*", '"01"', '""', '"1", "2"', '"-1"', '"x"', '"1.0"'].map((etag): Refused => ({
+    ...onTerms,
+    name: `if-match ${etag}`,
+    headers: { "if-match": etag },
+    at: "header/if-match",
+  })),
+  {
+    ...onTerms,
+    name: "if-match and expected_seq",
+    headers: { "if-match": '"1"' },
+    body: () => ({ status: "frozen", expected_seq: 1 }),
+    at: "header/if-match",
+  },
+  withMore(onReversals, { changes: [] }, "no changes", "body/changes"),
+  withMore(onReversals, { changes: null }, "changes of null", "body/changes"),
+  withMore(
+    onReversals,
+    { changes: Array.from({ length: 101 }, () => ({ account_id: noOne, amount: "1" })) },
+    "101 changes",
+    "body/changes",
+  ),
+  withMore(onReversals, { changes: [{ account_id: noOne, amount: "0" }] }, "of nothing", "body/changes/0/amount"),
+  withMore(onReversals, { force: "true" }, "force as a string", "body/force"),
+  {
+    name: "holds of an account that is not there",
+    method: "GET",
+    path: `${holds}?account_id=${noOne}`,
+    status: 404,
+    code: "account_not_found",
+  },
+]
+
+/** The first of two rules that are both broken, in the order of the README. */
+const order: ReadonlyArray<Refused> = [
+  {
+    name: "the body before the hold",
+    path: `${holds}/999999999/capture`,
+    body: () => ({ amount: "0" }),
+  },
+  {
+    name: "the hold before the account that it goes to",
+    path: `${holds}/999999999/capture`,
+    body: () => ({ to: noOne }),
+    status: 404,
+    code: "hold_not_found",
+  },
+  {
+    name: "the same account before what has ended",
+    path: `${holds}/{ended}/capture`,
+    body: ({ frozen }) => ({ to: frozen }),
+    status: 422,
+    code: "same_account",
+  },
+  {
+    name: "existence before what has ended",
+    path: `${holds}/{ended}/capture`,
+    body: () => ({ to: noOne }),
+    status: 404,
+    code: "account_not_found",
+  },
+  ...["increase", "capture", "release"].map((action) => ({
+    name: `what has ended before status, ${action}`,
+    path: `${holds}/{ended}/${action}`,
+    body: () => (action === "increase" ? { amount: "1" } : {}),
+    status: 409,
+    code: "hold_already_released",
+  })),
+  {
+    name: "status before currency and scale, of a hold",
+    path: holds,
+    body: ({ frozen }) => ({ account_id: frozen, amount: "1.001", currency: "USD" }),
+    status: 422,
+    code: "account_frozen",
+  },
+  {
+    name: "currency before scale, of a hold",
+    path: holds,
+    body: ({ held }) => ({ account_id: held, amount: "1.001", currency: "USD" }),
+    status: 422,
+    code: "currency_mismatch",
+  },
+  {
+    name: "scale before version, of a hold",
+    path: holds,
+    body: ({ held }) => ({ account_id: held, amount: "1.001", expected_seq: 9 }),
+    status: 422,
+    code: "scale_exceeded",
+  },
+  {
+    name: "too many decimals of a condition",
+    path: holds,
+    body: ({ held }) => ({ account_id: held, amount: "1", require: { posted: { gte: "0.001" } } }),
+    status: 422,
+    code: "scale_exceeded",
+  },
+  {
+    name: "too many decimals of an overdraft limit",
+    method: "PATCH",
+    path: `${accounts}/{held}`,
+    body: () => ({ overdraft_limit: "0.001", expected_seq: 9 }),
+    status: 422,
+    code: "scale_exceeded",
+  },
+  {
+    name: "two currencies, by a capture",
+    path: `${holds}/{hold}/capture`,
+    body: ({ yen }) => ({ to: yen, amount: "5", expected_seq: 9 }),
+    status: 422,
+    code: "currency_mismatch",
+  },
+  {
+    name: "version before range",
+    path: transactions,
+    body: ({ full }) => legs([full, "0.0001", { expected_seq: 9 }]),
+    status: 409,
+    code: "version_conflict",
+  },
+  {
+    name: "version before expiry",
+    path: holds,
+    body: ({ held }) => ({ account_id: held, amount: "1", expected_seq: 9, expires_at: "2020-01-01T00:00:00Z" }),
+    status: 409,
+    code: "version_conflict",
+  },
+  {
+    name: "version before what a hold has left",
+    path: `${holds}/{hold}/capture`,
+    body: () => ({ amount: "11", expected_seq: 9 }),
+    status: 409,
+    code: "version_conflict",
+  },
+  {
+    name: "version before what a transaction has left",
+    path: `${transactions}/{posted}/reverse`,
+    body: ({ moved }) => legs([moved, "-6", { expected_seq: 9 }]),
+    status: 409,
+    code: "version_conflict",
+  },
+  {
+    name: "version before what closing needs",
+    method: "PATCH",
+    path: `${accounts}/{held}`,
+    body: () => ({ status: "closed", expected_seq: 9 }),
+    status: 409,
+    code: "version_conflict",
+  },
+  ...["2020-01-01T00:00:00Z", "9999-12-31T23:59:59Z"].map((expires_at) => ({
+    name: `expiry before funds: ${expires_at}`,
+    path: holds,
+    body: ({ held }: Accounts["Service"]) => ({ account_id: held, amount: "1000", expires_at }),
+    status: 422,
+    code: "expiry_out_of_range",
+  })),
+  {
+    name: "what a hold has left before conditions",
+    path: `${holds}/{hold}/capture`,
+    body: () => ({ amount: "11", require: { posted: { gte: "1000" } } }),
+    status: 422,
+    code: "capture_exceeds_hold",
+  },
+  {
+    name: "funds before conditions, of a hold",
+    path: holds,
+    body: ({ held }) => ({ account_id: held, amount: "90.01", require: { posted: { gte: "1000" } } }),
+    status: 422,
+    code: "insufficient_funds",
+  },
+  {
+    name: "funds before conditions, of a change",
+    path: transactions,
+    body: ({ held }) => legs([held, "-90.01", { require: { posted: { gte: "1000" } } }]),
+    status: 422,
+    code: "insufficient_funds",
+  },
+  {
+    name: "existence before the same account twice, of a reversal's transaction",
+    path: `${transactions}/999999999/reverse`,
+    body: ({ moved }) => legs([moved, "-1"], [moved, "-1"]),
+    status: 404,
+    code: "transaction_not_found",
+  },
+  {
+    name: "a reversal of the wrong sign",
+    path: `${transactions}/{posted}/reverse`,
+    body: ({ moved }) => legs([moved, "5"]),
+    status: 422,
+    code: "reversal_exceeds_transaction",
+  },
+  {
+    name: "a reversal on another account",
+    path: `${transactions}/{posted}/reverse`,
+    body: ({ euro }) => legs([euro, "-5"]),
+    status: 422,
+    code: "reversal_exceeds_transaction",
+  },
 ]
 
 const rules: ReadonlyArray<Refused> = [
@@ -701,6 +1103,8 @@ const refused: ReadonlyArray<Refused> = [
   ...properties,
   ...reads,
   ...past,
+  ...life,
+  ...order,
   ...rules,
 ]
 
@@ -712,7 +1116,8 @@ layer(withAccounts, { excludeTestServices: true })("refused", (it) => {
       Effect.gen(function* () {
         const ids = yield* Accounts
         const before = yield* rowCounts
-        const answer = yield* request(method, path, { headers, body: body?.(ids) })
+        const address = path.replaceAll(/\{(\w+)\}/g, (_, name: keyof typeof ids) => ids[name])
+        const answer = yield* request(method, address, { headers, body: body?.(ids) })
         const { detail, errors } = assertProblem(answer, status, code)
         if (code === "invalid_request") {
           assert.isAtLeast(errors!.length, 1)
@@ -824,8 +1229,7 @@ layer(TestServer.layer, { excludeTestServices: true })("accepted, at the limit",
 // ---- routes and methods
 
 /** A path of each route, by its template; where none was chosen, the template has no parameters. */
-const pathOf = (template: string) =>
-  template.replace(":account_id", noOne).replace(":transaction_id", "1").replace(":id", noOne)
+const pathOf = (template: string) => template.replace(/:(transaction|hold)_id/, "1").replace(/:(account_)?id/, noOne)
 
 const routes = new Map<string, Set<string>>()
 const addRoute = (method: string, path: string) => routes.set(path, (routes.get(path) ?? new Set()).add(method))
@@ -856,11 +1260,19 @@ layer(TestServer.layer, { excludeTestServices: true })("routes", (it) => {
         "GET /v1/accounts/:account_id/balance",
         "GET /v1/accounts/:account_id/changes",
         "GET /v1/accounts/:account_id/statement",
+        "GET /v1/holds",
+        "GET /v1/holds/:hold_id",
         "GET /v1/transactions/:transaction_id",
+        "PATCH /v1/accounts/:account_id",
         "POST /make-dummy-account",
         "POST /transaction",
         "POST /v1/accounts",
+        "POST /v1/holds",
+        "POST /v1/holds/:hold_id/capture",
+        "POST /v1/holds/:hold_id/increase",
+        "POST /v1/holds/:hold_id/release",
         "POST /v1/transactions",
+        "POST /v1/transactions/:transaction_id/reverse",
         "POST /v1/transactions/batch",
       ],
     )
