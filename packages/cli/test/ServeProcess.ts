@@ -115,12 +115,16 @@ const request = (url: string, init: RequestInit) =>
 
 export const get = (url: string) => request(url, {})
 
+export const send = (
+  method: "POST" | "PATCH",
+  url: string,
+  body: object,
+  headers: Record<string, string> = {},
+): Effect.Effect<Answer> =>
+  request(url, { method, headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(body) })
+
 export const post = (url: string, body: object, headers: Record<string, string> = {}) =>
-  request(url, {
-    method: "POST",
-    headers: { "content-type": "application/json", ...headers },
-    body: JSON.stringify(body),
-  })
+  send("POST", url, body, headers)
 
 /** Asks again until it is so: for what comes by itself and tells nobody. At most 10 s. */
 export const eventually = <A, E, R>(self: Effect.Effect<A, E, R>, is: (a: A) => boolean) =>
