@@ -15,12 +15,21 @@ const clockOf = (millis: () => number): Clock.Clock => ({
 })
 
 let ahead = 0
+let stoppedAt: number | undefined
 
 /** For all that a test file runs. */
 export const layer: Layer.Layer<never> = Layer.succeed(
   Clock.Clock,
-  clockOf(() => real.currentTimeMillisUnsafe() + ahead),
+  clockOf(() => (stoppedAt ?? real.currentTimeMillisUnsafe()) + ahead),
 )
+
+/** Stops it on a whole second while a program runs: then only {@link forward} moves it. */
+export const stopped = <A, E, R>(program: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => void (stoppedAt = Math.ceil(real.currentTimeMillisUnsafe() / 1000) * 1000)),
+    () => program,
+    () => Effect.sync(() => void (stoppedAt = undefined)),
+  )
 
 /** Sets it forward, in seconds. */
 export const forward = (seconds: number): Effect.Effect<void> => Effect.sync(() => void (ahead += seconds * 1000))
