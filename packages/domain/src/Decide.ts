@@ -126,9 +126,9 @@ export const decideTogether = (
 ): Result.Result<ReadonlyArray<Decision>, Refused> => {
   const after = new HeadsAfter(heads)
   const decisions: Array<Decision> = []
-  let used = 0
+  let used = stamp.idsFrom ?? 0
   for (const [index, request] of requests.entries()) {
-    const decided = decide(request, after, { ...stamp, ids: stamp.ids.slice(used) })
+    const decided = decide(request, after, { ...stamp, idsFrom: used })
     if (Result.isFailure(decided)) return Result.fail({ index, refusal: decided.failure })
     used += idsUsed(decided.success)
     after.advance(decided.success)

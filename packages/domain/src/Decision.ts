@@ -27,6 +27,8 @@ export interface Stamp {
   readonly now: Timestamp
   /** Unused ids, ascending, one for each row: as many as `idsMax` says are enough. */
   readonly ids: ReadonlyArray<BalanceChangeId>
+  /** Where the unused ids begin; default: at the first. */
+  readonly idsFrom?: number
   /** The UUID of this ledger, which each chain begins with. */
   readonly ledgerId: string
 }

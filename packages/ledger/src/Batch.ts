@@ -19,8 +19,16 @@ import { DbConn, read } from "./DbConn.ts"
 import { Contenders, yieldLength } from "./Contenders.ts"
 import { HeadCache } from "./HeadCache.ts"
 import * as IdBlock from "./IdBlock.ts"
-import { type Posted, postedOfDecision } from "./Posted.ts"
-import { accountsOf, append, RequestRefused, selectPosted, selectReversed, type WriteError } from "./WritePath.ts"
+import { postedOfDecision } from "./Posted.ts"
+import {
+  accountsOf,
+  append,
+  RequestRefused,
+  selectPosted,
+  selectReversed,
+  type Verdict,
+  type WriteError,
+} from "./WritePath.ts"
 
 /** After so many conflicts in a row a batch is halved, so that one contended account does not hold up the others. */
 export const conflictsBeforeSplit = 2
@@ -28,6 +36,25 @@ export const conflictsBeforeSplit = 2
 /** Longest waits after a first conflict and after many, in milliseconds; with full jitter. */
 export const conflictBackoffMin = 30
 export const conflictBackoffMax = 120
+
+/** How long after a replay another is expected, in milliseconds. */
+export const replaysExpectedFor = 10_000
+
+/**
+ * Whether requests are likely to have been carried out before. The unique index of keys finds a replay out in any case, at
+ * the price of an INSERT in vain; to ask before each INSERT would cost a statement where nobody replays.
+ */
+class Replays {
+  #metAt = Number.NEGATIVE_INFINITY
+
+  met(now: number): void {
+    this.#metAt = now
+  }
+
+  areExpected(now: number): boolean {
+    return now - this.#metAt < replaysExpectedFor
+  }
+}
 
 /** Requests that stand or fall together, most often one, and wait for their verdict. */
 export interface Pending {
@@ -41,8 +68,6 @@ export interface Pending {
   /** To be called once; later calls are without effect. */
   readonly answer: (verdict: Verdict) => void
 }
-
-export type Verdict = Exit.Exit<ReadonlyArray<Posted>, RequestRefused | WriteError>
 
 export const pendingOf = (requests: ReadonlyArray<Request>, deadline: number, answer: Pending["answer"]): Pending => ({
   requests,
@@ -62,12 +87,17 @@ const bytesOf = (intent: Intent): number => {
 }
 
 export interface Batches {
-  /** Answers each of the batch, and tells `release` of those that have been answered. */
-  readonly commit: (batch: ReadonlyArray<Pending>, release: Release) => Effect.Effect<void, never, DbConn>
+  /** Gives each of the batch its verdict, and tells of its progress. */
+  readonly commit: (batch: ReadonlyArray<Pending>, progress: Progress) => Effect.Effect<void, never, DbConn>
 }
 
-/** `answered` have their verdict; the accounts that they touch may be written to again, but for those of `left`. */
-export type Release = (answered: ReadonlyArray<Pending>, left: ReadonlyArray<Pending>) => void
+export interface Progress {
+  /** A part of the batch is being written; between tries it is not. */
+  readonly begin: () => void
+  readonly end: () => void
+  /** The accounts of `released` may be written to again, but for those of `kept`: their verdict is known. */
+  readonly release: (released: ReadonlyArray<Pending>, kept: ReadonlyArray<Pending>) => void
+}
 
 /** What the rules say of a pending, before it is known whether its rows can be stored. */
 interface Ruling {
@@ -78,85 +108,115 @@ interface Ruling {
 export const make: Effect.Effect<Batches, never, DbConn> = Effect.gen(function* () {
   const cache = new HeadCache()
   const contenders = new Contenders()
+  const replays = new Replays()
   const ids = yield* IdBlock.make
 
-  const commit: Batches["commit"] = (batch, release) => tryCommit(batch, release, 0)
+  const commit: Batches["commit"] = (batch, progress) => tryCommit(batch, progress, 0)
 
   const tryCommit = (
     batch: ReadonlyArray<Pending>,
-    release: Release,
+    progress: Progress,
     conflicts: number,
   ): Effect.Effect<void, never, DbConn> =>
-    round(batch, conflicts).pipe(
-      Effect.catchCause((cause) => {
-        for (const { answer } of batch) answer(Exit.failCause(cause))
-        return Effect.succeed(nothing)
-      }),
-      Effect.flatMap((left) => {
+    Effect.suspend(() => {
+      progress.begin()
+      return round(batch, conflicts)
+    }).pipe(
+      Effect.catchCause((cause) =>
+        Effect.succeed<Round>({ left: nothing, answers: batch.map((pending) => [pending, Exit.failCause(cause)]) }),
+      ),
+      Effect.flatMap(({ answers, left }) => {
+        progress.end()
         if (left.length > 0) {
-          release(
-            batch.filter((pending) => !left.includes(pending)),
-            left,
-          )
-          return tryAgain(left, release, conflicts + 1)
+          progress.release(without(batch, left), left)
+          return tryAgain(left, progress, conflicts + 1)
         }
-        return Effect.flatMap(Clock.currentTimeMillis, (now) => yieldTurn(batch, release, now))
+        return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+          const kept = contended(batch, now)
+          progress.release(without(batch, kept), kept)
+          for (const [{ answer }, verdict] of answers) answer(verdict)
+          return kept.length === 0 ? Effect.void : yieldTurn(kept, progress)
+        })
       }),
     )
 
-  /** Leaves contended accounts alone for a while, if it is others' turn; lets go of the rest at once. */
-  const yieldTurn = (batch: ReadonlyArray<Pending>, release: Release, now: number) => {
+  /** Those whose accounts are to be left alone for a while, because it is others' turn. */
+  const contended = (batch: ReadonlyArray<Pending>, now: number) => {
     const over = contenders.won(new Set(batch.flatMap(({ accounts }) => accounts)), now)
-    if (over.size === 0) return Effect.sync(() => release(batch, nothing))
-    const kept = batch.filter(({ accounts }) => accounts.some((account) => over.has(account)))
-    release(
-      batch.filter((pending) => !kept.includes(pending)),
-      kept,
-    )
-    return Effect.andThen(
-      Effect.sleep(yieldLength),
-      Effect.sync(() => release(kept, nothing)),
-    )
+    return over.size === 0 ? nothing : batch.filter(({ accounts }) => accounts.some((account) => over.has(account)))
   }
 
-  const tryAgain = (batch: ReadonlyArray<Pending>, release: Release, conflicts: number) =>
+  const tryAgain = (batch: ReadonlyArray<Pending>, progress: Progress, conflicts: number) =>
     Effect.gen(function* () {
       yield* Effect.sleep((yield* Random.next) * Math.min(conflictBackoffMax, conflictBackoffMin * 2 ** conflicts))
       const parts = conflicts < conflictsBeforeSplit ? [batch] : halve(batch)
-      const tries = parts.map((part) => tryCommit(part, release, conflicts))
+      const tries = parts.map((part) => tryCommit(part, progress, conflicts))
       yield* Effect.all(tries, { concurrency: "unbounded", discard: true })
     })
 
-  /** One try. Answers with those that met a conflict: nothing of them was written. */
+  /** One try. What is left met a conflict: nothing of it was written. */
   const round = Effect.fnUntraced(function* (batch: ReadonlyArray<Pending>, conflicts: number) {
     const now = yield* Clock.currentTimeMillis
     const alive = batch.filter((pending) => pending.deadline > now)
     if (alive.length < batch.length) expire(batch, now, conflicts)
-    const heads = headsAt(now)
-    const [open] = yield* Effect.all([answerReplays(alive), heads.readUnknown(alive)], { concurrency: 2 })
-    if (open.length === 0) return nothing
-    const rulings = yield* rule(open, heads, Timestamp.fromMillis(now))
-    const decisions = rulings.flatMap(({ decided }) => (Result.isSuccess(decided) ? decided.success : []))
-    if (decisions.length > 0) {
-      const accounts = open.flatMap((pending) => pending.accounts)
-      const isAppended = yield* append(decisions).pipe(Effect.onError(() => Effect.sync(() => cache.forget(accounts))))
-      const end = yield* Clock.currentTimeMillis
-      if (!isAppended) {
-        cache.distrust(accounts, end)
-        contenders.lost(accounts, end)
-        return open
-      }
-      cache.remember(
-        decisions.flatMap(({ heads }) => [...heads]),
-        end,
+    return yield* write(alive, now, conflicts > 0 || replays.areExpected(now))
+  })
+
+  const write = (
+    batch: ReadonlyArray<Pending>,
+    now: number,
+    asksForReplays: boolean,
+  ): Effect.Effect<Round, WriteError, DbConn> =>
+    Effect.gen(function* () {
+      const heads = headsAt(now)
+      const [open] = yield* Effect.all(
+        [asksForReplays ? answerReplays(batch, now) : Effect.succeed(batch), heads.readUnknown(batch)],
+        { concurrency: 2 },
       )
-    }
-    for (const { decided, pending } of rulings) {
-      if (Result.isSuccess(decided)) pending.answer(Exit.succeed(decided.success.map(postedOfDecision)))
-      // Another process may have carried it out just now: that comes before any refusal.
-      else yield* answerPosted(pending, Exit.fail(new RequestRefused(decided.failure)))
-    }
-    return nothing
+      if (open.length === 0) return written
+      const rulings = yield* rule(open, heads, Timestamp.fromMillis(now))
+      const decisions = rulings.flatMap(({ decided }) => (Result.isSuccess(decided) ? decided.success : []))
+      if (decisions.length > 0) {
+        const accounts = open.flatMap((pending) => pending.accounts)
+        const isAppended = yield* append(decisions).pipe(
+          Effect.onError(() => Effect.sync(() => cache.forget(accounts))),
+        )
+        const end = yield* Clock.currentTimeMillis
+        if (!isAppended) {
+          const rest = asksForReplays ? open : yield* answerReplays(open, end)
+          if (rest.length < open.length) return yield* write(rest, end, true)
+          cache.distrust(accounts, end)
+          contenders.lost(accounts, end)
+          return { left: open, answers: [] }
+        }
+        cache.remember(
+          decisions.flatMap(({ heads }) => [...heads]),
+          end,
+        )
+      }
+      // From here on nothing may fail: the rows are stored. Another process may have carried out what is refused just now,
+      // and that comes before any refusal.
+      yield* Effect.forEach(rulings.flatMap(refusedOf), ([pending, verdict]) => answerPosted(pending, verdict), {
+        concurrency: "unbounded",
+        discard: true,
+      })
+      return { left: nothing, answers: rulings.flatMap(madeOf) }
+    })
+
+  /** Answers what was carried out before, as its keys show, and returns the others. */
+  const answerReplays = Effect.fnUntraced(function* (batch: ReadonlyArray<Pending>, now: number) {
+    const keys = batch.flatMap((pending) => pending.keys)
+    if (keys.length === 0) return batch
+    const used = new Set(yield* read((sql) => BalanceChangeTable.selectUsedKeys(sql, keys)))
+    if (used.size === 0) return batch
+    replays.met(now)
+    const isReplay = (pending: Pending) => pending.keys.some((key) => used.has(key))
+    yield* Effect.forEach(
+      batch.filter(isReplay),
+      (pending) => answerPosted(pending, Exit.die(new Error("a key is used but names no transaction"))),
+      { concurrency: "unbounded", discard: true },
+    )
+    return batch.filter((pending) => !isReplay(pending))
   })
 
   /** Heads for one try: those that were read for it, and those that are remembered. */
@@ -219,11 +279,34 @@ export const make: Effect.Effect<Batches, never, DbConn> = Effect.gen(function* 
 
 const nothing: ReadonlyArray<Pending> = []
 
+/** What came of one try: what met a conflict, and the answers that are ready to be given. */
+interface Round {
+  readonly left: ReadonlyArray<Pending>
+  readonly answers: ReadonlyArray<readonly [Pending, Verdict]>
+}
+
+const written: Round = { left: nothing, answers: [] }
+
+const madeOf = ({ decided, pending }: Ruling): ReadonlyArray<readonly [Pending, Verdict]> =>
+  Result.isSuccess(decided) ? [[pending, Exit.succeed(decided.success.map(postedOfDecision))]] : []
+
+const refusedOf = ({ decided, pending }: Ruling): ReadonlyArray<readonly [Pending, Verdict]> =>
+  Result.isFailure(decided) ? [[pending, Exit.fail(new RequestRefused(decided.failure))]] : []
+
+const without = (batch: ReadonlyArray<Pending>, part: ReadonlyArray<Pending>): ReadonlyArray<Pending> =>
+  part.length === 0 ? batch : batch.filter((pending) => !part.includes(pending))
+
+const yieldTurn = (kept: ReadonlyArray<Pending>, progress: Progress) =>
+  Effect.andThen(
+    Effect.sleep(yieldLength),
+    Effect.sync(() => progress.release(kept, nothing)),
+  )
+
 const ruleOn = (open: ReadonlyArray<Pending>, known: Heads, stamp: Stamp): ReadonlyArray<Ruling> => {
   const heads = new HeadsAfter(known)
   let used = 0
   return open.map((pending) => {
-    const decided = decideTogether(pending.requests, heads, { ...stamp, ids: stamp.ids.slice(used) })
+    const decided = decideTogether(pending.requests, heads, { ...stamp, idsFrom: used })
     if (Result.isSuccess(decided)) {
       for (const decision of decided.success) {
         used += idsUsed(decision)
@@ -245,21 +328,6 @@ const expire = (batch: ReadonlyArray<Pending>, now: number, conflicts: number) =
     if (deadline <= now) answer(Exit.fail(conflicts > 0 ? new Contention() : new Overloaded()))
   }
 }
-
-/** Answers what was carried out before, as its keys show, and returns the others. */
-const answerReplays = Effect.fnUntraced(function* (batch: ReadonlyArray<Pending>) {
-  const keys = batch.flatMap((pending) => pending.keys)
-  if (keys.length === 0) return batch
-  const used = new Set(yield* read((sql) => BalanceChangeTable.selectUsedKeys(sql, keys)))
-  if (used.size === 0) return batch
-  const isReplay = (pending: Pending) => pending.keys.some((key) => used.has(key))
-  yield* Effect.forEach(
-    batch.filter(isReplay),
-    (pending) => answerPosted(pending, Exit.die(new Error("a key is used but names no transaction"))),
-    { concurrency: "unbounded", discard: true },
-  )
-  return batch.filter((pending) => !isReplay(pending))
-})
 
 /** By what the requests have already brought about, if they have; else by `verdict`. */
 const answerPosted = ({ answer, requests }: Pending, verdict: Verdict): Effect.Effect<void, never, DbConn> =>

@@ -4,12 +4,12 @@
  * the load, and an account that everybody writes to is no slower than the others.
  */
 import type { AccountId } from "@banquo/domain/AccountId"
-import { Clock, Context, Duration, Effect, FiberSet, Latch, Layer } from "effect"
+import type { Request } from "@banquo/domain/Intent"
+import { Clock, Context, Duration, Effect, Exit, FiberSet, Latch, Layer } from "effect"
 import * as Batch from "./Batch.ts"
 import { Overloaded } from "./DatabaseError.ts"
 import { contentionTimeout, type DbConn } from "./DbConn.ts"
-import type { Posted } from "./Posted.ts"
-import { CurrentWriter, type RequestRefused, type WriteError, type Writer } from "./WritePath.ts"
+import { CurrentWriter, type Verdict, type Writer } from "./WritePath.ts"
 
 /** Most requests that wait at a time; one more is `Overloaded`. */
 export const queueMaxDefault = 10_000
@@ -46,6 +46,8 @@ const make = Effect.fnUntraced(function* (options: GroupCommitOptions) {
   let waiting: Array<Batch.Pending> = []
   const accountsUnderWay = new Set<AccountId>()
   const keysUnderWay = new Set<string>()
+  /** Batches that have no verdict yet, and those of them that are being written and do not rest. */
+  let batchesUnderWay = 0
   let writers = 0
   let isScheduled = false
 
@@ -60,9 +62,11 @@ const make = Effect.fnUntraced(function* (options: GroupCommitOptions) {
     const barred = new Set<AccountId>()
     let rows = 0
     let bytes = 0
-    for (const pending of waiting) {
-      const isFull = rows > 0 && (rows + pending.rows > batchRowsMax || bytes + pending.bytes > batchBytesMax)
-      if (isFull || mustWait(pending, barred)) {
+    let next = 0
+    for (; next < waiting.length; next++) {
+      const pending = waiting[next]!
+      if (rows > 0 && (rows + pending.rows > batchRowsMax || bytes + pending.bytes > batchBytesMax)) break
+      if (mustWait(pending, barred)) {
         for (const account of pending.accounts) barred.add(account)
         rest.push(pending)
       } else {
@@ -73,17 +77,17 @@ const make = Effect.fnUntraced(function* (options: GroupCommitOptions) {
       }
     }
     for (const { accounts } of batch) for (const account of accounts) accountsUnderWay.add(account)
-    waiting = rest
+    waiting = rest.concat(waiting.slice(next))
     return batch
   }
 
   const pump = () => {
     isScheduled = false
-    while (writers < writersMax && waiting.length > 0) {
+    for (let free = writersMax - writers; free > 0 && waiting.length > 0; free--) {
       const batch = take()
       if (batch.length === 0) return
-      writers += 1
-      fork(Effect.ensuring(batches.commit(batch, release), Effect.sync(stop)))
+      batchesUnderWay += 1
+      fork(Effect.ensuring(batches.commit(batch, progress), Effect.sync(stop)))
     }
   }
 
@@ -94,32 +98,62 @@ const make = Effect.fnUntraced(function* (options: GroupCommitOptions) {
     setImmediate(pump)
   }
 
-  const release: Batch.Release = (answered, left) => {
-    const kept = new Set(left.flatMap(({ accounts }) => accounts))
-    for (const { accounts, keys } of answered) {
-      for (const account of accounts) if (!kept.has(account)) accountsUnderWay.delete(account)
-      for (const key of keys) keysUnderWay.delete(key)
-    }
-    if (waiting.length > 0) schedule()
+  const progress: Batch.Progress = {
+    begin: () => {
+      writers += 1
+    },
+    end: () => {
+      writers -= 1
+    },
+    release: (released, kept) => {
+      const accountsKept = new Set(kept.flatMap(({ accounts }) => accounts))
+      for (const { accounts, keys } of released) {
+        for (const account of accounts) if (!accountsKept.has(account)) accountsUnderWay.delete(account)
+        for (const key of keys) keysUnderWay.delete(key)
+      }
+      // At once: the next INSERT is under way before the answers to this one are.
+      pump()
+    },
   }
 
   const stop = () => {
-    writers -= 1
+    batchesUnderWay -= 1
     if (waiting.length > 0) schedule()
-    else if (writers === 0) isIdle.openUnsafe()
+    else if (batchesUnderWay === 0) isIdle.openUnsafe()
   }
 
-  const writer: Writer = (requests) =>
+  /** Takes groups in; `answer` is called for each, with its place among them. */
+  const accept = (
+    groups: ReadonlyArray<ReadonlyArray<Request>>,
+    now: number,
+    answer: (index: number, verdict: Verdict) => void,
+  ) => {
+    const deadline = now + contentionMillis
+    for (const [index, requests] of groups.entries()) {
+      if (waiting.length >= queueMax) answer(index, overloaded)
+      else waiting.push(Batch.pendingOf(requests, deadline, (verdict) => answer(index, verdict)))
+    }
+    if (waiting.length === 0) return
+    isIdle.closeUnsafe()
+    schedule()
+  }
+
+  const writer: Writer = (groups) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      Effect.callback<ReadonlyArray<Posted>, RequestRefused | WriteError>((resume) => {
-        if (waiting.length >= queueMax) {
-          resume(Effect.fail(new Overloaded()))
-          return
-        }
-        waiting.push(Batch.pendingOf(requests, now + Duration.toMillis(contentionTimeout), resume))
-        isIdle.closeUnsafe()
-        schedule()
+      Effect.callback<ReadonlyArray<Verdict>>((resume) => {
+        const verdicts: Array<Verdict> = []
+        let left = groups.length
+        if (left === 0) resume(Effect.succeed(verdicts))
+        accept(groups, now, (index, verdict) => {
+          if (verdicts[index] !== undefined) return
+          verdicts[index] = verdict
+          left -= 1
+          if (left === 0) resume(Effect.succeed(verdicts))
+        })
       }),
     )
   return writer
 })
+
+const contentionMillis = Duration.toMillis(contentionTimeout)
+const overloaded: Verdict = Exit.fail(new Overloaded())

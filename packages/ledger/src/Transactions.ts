@@ -15,7 +15,7 @@ import { CurrentActor } from "./CurrentActor.ts"
 import type { DatabaseUnavailable } from "./DatabaseError.ts"
 import { type DbConn, read } from "./DbConn.ts"
 import { type Posted, type PostedChange, postedOfRows } from "./Posted.ts"
-import { type RequestRefused, write, type WriteError, writeTogether } from "./WritePath.ts"
+import { type RequestRefused, type Verdict, write, writeEach, type WriteError, writeTogether } from "./WritePath.ts"
 
 export interface PostTransactionOptions {
   /** 1 to {@link changesMax}; two or more must sum to zero in each currency. */
@@ -56,6 +56,12 @@ export const postTransactionsTogether = (
   transactions: ReadonlyArray<PostTransactionOptions>,
 ): Effect.Effect<ReadonlyArray<Posted>, RequestRefused<PostTransaction> | WriteError, DbConn> =>
   Effect.flatMap(CurrentActor, (actor) => writeTogether(transactions.map((options) => requestOf(options, actor))))
+
+/** Makes several transactions, each by itself, in order where they touch the same accounts. A verdict for each, in order. */
+export const postTransactionsEach = (
+  transactions: ReadonlyArray<PostTransactionOptions>,
+): Effect.Effect<ReadonlyArray<Verdict<PostTransaction>>, never, DbConn> =>
+  Effect.flatMap(CurrentActor, (actor) => writeEach(transactions.map((options) => requestOf(options, actor))))
 
 /** One change of one account: money in (`"12.50"`) or out (`"-12.50"`). */
 export const storeBalanceChange = (

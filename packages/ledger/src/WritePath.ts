@@ -21,7 +21,7 @@ import {
 import * as Money from "@banquo/domain/Money"
 import { IdempotencyKeyReused } from "@banquo/domain/Refusal"
 import * as Timestamp from "@banquo/domain/Timestamp"
-import { Clock, Context, Data, Effect, Result } from "effect"
+import { Clock, Context, Data, Effect, type Exit, Result } from "effect"
 import type { SqlError } from "effect/sql"
 import * as AccountTable from "./AccountTable.ts"
 import * as BalanceChangeTable from "./BalanceChangeTable.ts"
@@ -38,10 +38,13 @@ export class RequestRefused<I extends Intent = Intent> extends Data.TaggedError(
   readonly refusal: RefusalOf<I> | IdempotencyKeyReused
 }> {}
 
-/** Carries out requests in one transaction of their own, once: all of them or none. */
+/** What became of requests that stand or fall together. */
+export type Verdict<I extends Intent = Intent> = Exit.Exit<ReadonlyArray<Posted>, RequestRefused<I> | WriteError>
+
+/** Carries out groups of requests, once. Of each group all are made in one transaction, or none; a verdict for each, in order. */
 export type Writer = (
-  requests: ReadonlyArray<Request>,
-) => Effect.Effect<ReadonlyArray<Posted>, RequestRefused | WriteError, DbConn>
+  groups: ReadonlyArray<ReadonlyArray<Request>>,
+) => Effect.Effect<ReadonlyArray<Verdict>, never, DbConn>
 
 /**
  * Carries out a request, once: a request whose key, or chosen account id, was used for the same before is answered with
@@ -60,11 +63,25 @@ export const write = <I extends Intent>(
 export const writeTogether = <I extends Intent>(
   requests: ReadonlyArray<Request<I>>,
 ): Effect.Effect<ReadonlyArray<Posted>, RequestRefused<I> | WriteError, DbConn> =>
+  Effect.flatMap(writeGroups([requests]), ([verdict]) => verdict!)
+
+/** As {@link write}, several requests, each by itself: a refusal of one says nothing about the others. */
+export const writeEach = <I extends Intent>(
+  requests: ReadonlyArray<Request<I>>,
+): Effect.Effect<ReadonlyArray<Verdict<I>>, never, DbConn> => writeGroups(requests.map((request) => [request]))
+
+const writeGroups = <I extends Intent>(
+  groups: ReadonlyArray<ReadonlyArray<Request<I>>>,
+): Effect.Effect<ReadonlyArray<Verdict<I>>, never, DbConn> =>
   Effect.gen(function* () {
-    for (const { intent } of requests) assertWellFormed(intent)
+    for (const requests of groups) for (const { intent } of requests) assertWellFormed(intent)
     const { isInTransaction } = yield* DbConn
-    const writer = (yield* IsDryRun) ? writeAlone : (yield* isInTransaction) ? writeInTransaction : yield* CurrentWriter
-    return yield* writer(requests) as Effect.Effect<ReadonlyArray<Posted>, RequestRefused<I> | WriteError, DbConn>
+    const writer = (yield* IsDryRun)
+      ? eachGroup(writeAlone)
+      : (yield* isInTransaction)
+        ? writeInTransaction
+        : yield* CurrentWriter
+    return (yield* writer(groups)) as ReadonlyArray<Verdict<I>>
   })
 
 /**
@@ -101,20 +118,30 @@ const isWellFormedChange = (change: Change) => isExpectable(change) && Money.fro
 
 const isWhole = (expiry: Expiry) => "at" in expiry || Number.isSafeInteger(expiry.ttl)
 
-/** A savepoint of its own keeps writes that the caller forks in one transaction from one another's statements. */
-const writeInTransaction: Writer = (requests) =>
-  Effect.flatMap(DbConn, ({ transaction }) => transaction(writeAlone(requests)))
+const eachGroup =
+  (
+    write: (
+      requests: ReadonlyArray<Request>,
+    ) => Effect.Effect<ReadonlyArray<Posted>, RequestRefused | WriteError, DbConn>,
+  ): Writer =>
+  (groups) =>
+    Effect.forEach(groups, (requests) => Effect.exit(write(requests)), { concurrency: "unbounded" })
 
 /** By themselves: a read and an INSERT. */
-const writeAlone: Writer = (requests) =>
+const writeAlone = (requests: ReadonlyArray<Request>) =>
   attempt(requests).pipe(
     Effect.retry({ while: isHeadMoved, schedule: contentionBackoff }),
     Effect.catchIf(isHeadMoved, () => Effect.fail(new Contention())),
   )
 
+/** A savepoint of its own keeps writes that the caller forks in one transaction from one another's statements. */
+const writeInTransaction = eachGroup((requests) =>
+  Effect.flatMap(DbConn, ({ transaction }) => transaction(writeAlone(requests))),
+)
+
 /** How this process writes: each request alone, unless a layer such as `GroupCommit.layer` says otherwise. */
 export const CurrentWriter = Context.Reference<Writer>("@banquo/ledger/CurrentWriter", {
-  defaultValue: () => writeAlone,
+  defaultValue: () => eachGroup(writeAlone),
 })
 
 /** Whether requests are judged only. */

@@ -9,7 +9,12 @@ import { fetchAccountHistory } from "../src/History.ts"
 import { captureHold, increaseHold, placeHold } from "../src/Holds.ts"
 import { reverseTransaction } from "../src/Reversals.ts"
 import { changeTerms } from "../src/Terms.ts"
-import { postTransaction, postTransactionsTogether, storeBalanceChange } from "../src/Transactions.ts"
+import {
+  postTransaction,
+  postTransactionsEach,
+  postTransactionsTogether,
+  storeBalanceChange,
+} from "../src/Transactions.ts"
 import { CurrentWriter } from "../src/WritePath.ts"
 import { amount, open, setStatus } from "./Ledger.ts"
 import * as TestDatabase from "./TestDatabase.ts"
@@ -23,6 +28,8 @@ const balanceOf = (acctId: AccountId) => Effect.map(fetchAccountInfo(acctId), ({
 /** The sequences of an account, oldest first. */
 const seqsOf = (acctId: AccountId) =>
   Effect.map(fetchAccountHistory(acctId), (changes) => changes.map(({ acctSeq }) => acctSeq).toReversed())
+
+const pay = (acctId: AccountId, text = "1") => ({ changes: [{ acctId, amount: amount(text) }] })
 
 const times = <A>(count: number, make: (index: number) => A) => Array.from({ length: count }, (_, index) => make(index))
 
@@ -157,6 +164,44 @@ layer(Grouped, { excludeTestServices: true })("group commit", (it) => {
     }),
   )
 
+  it.effect("answers a key that another process has used, and stores what came with it", () =>
+    Effect.gen(function* () {
+      const accounts = yield* Effect.all(times(5, () => open("0")))
+      const idempotencyKey = IdempotencyKey.make("elsewhere")
+      const keyed = { ...pay(accounts[0]!), idempotencyKey }
+      const theirs = yield* asAnotherProcess(postTransaction(keyed))
+      const beside = { ...pay(accounts[1]!), idempotencyKey: IdempotencyKey.make("beside") }
+      const all = [pay(accounts[4]!), keyed, beside, pay(accounts[2]!), pay(accounts[3]!)]
+      // Twice: such a key comes as a surprise first, and is looked for then.
+      for (const round of [1, 2]) {
+        const verdicts = yield* postTransactionsEach(all)
+        const posted = verdicts.map((verdict) => (Exit.isSuccess(verdict) ? verdict.value[0]! : undefined))
+        assert.deepStrictEqual(
+          posted.map((one) => one?.isReplayed),
+          [false, true, round === 2, false, false],
+        )
+        assert.strictEqual(posted[1]?.transactionId, theirs.transactionId)
+      }
+      const balances = yield* Effect.forEach(accounts, balanceOf)
+      assert.deepStrictEqual(balances, [10_000n, 10_000n, 20_000n, 20_000n, 20_000n])
+    }),
+  )
+
+  it.effect("gives each of many transactions a verdict, in their order", () =>
+    Effect.gen(function* () {
+      const acctId = yield* open("2")
+      const texts = ["-1", "-2", "-1", "-0.01", "3"]
+      const verdicts = yield* postTransactionsEach(texts.map((text) => pay(acctId, text)))
+      assert.deepStrictEqual(
+        verdicts.map((verdict) =>
+          Exit.isSuccess(verdict) ? verdict.value[0]!.changes[0]!.acctSeq : outcomeOf(verdict),
+        ),
+        [1, "RequestRefused", 2, "RequestRefused", 3],
+      )
+      assert.deepStrictEqual(yield* postTransactionsEach([]), [])
+    }),
+  )
+
   it.effect("opens accounts beside other writes", () =>
     Effect.gen(function* () {
       const acctId = yield* open("0")
@@ -266,6 +311,20 @@ layer(TestDatabase.layer, { excludeTestServices: true })("the queue", (it) => {
       const stored = exits.filter(Exit.isSuccess).length
       assert.strictEqual(stored + overloaded.length, 50)
       assert.strictEqual(yield* balanceOf(acctId), BigInt(stored) * 10_000n)
+    }),
+  )
+
+  it.effect("refuses of several only those that it has no room for", () =>
+    Effect.gen(function* () {
+      const acctId = yield* open("0")
+      const verdicts = yield* postTransactionsEach(times(50, () => pay(acctId))).pipe(
+        Effect.provide(GroupCommit.layer({ queueMax: 10 })),
+      )
+      assert.deepStrictEqual(
+        verdicts.map(outcomeOf),
+        times(50, (index) => (index < 10 ? "stored" : "Overloaded")),
+      )
+      assert.strictEqual(yield* balanceOf(acctId), 100_000n)
     }),
   )
 

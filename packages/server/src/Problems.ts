@@ -110,13 +110,13 @@ const retryable = (base: Base): Base => ({ ...base, retryable: true })
 
 type ProblemOf<E extends LedgerError> = ReturnType<(typeof problems)[E["_tag"]]>
 
+export const problemOf = <E extends LedgerError>(error: E, request_id: string): ProblemOf<E> => {
+  const toProblem = problems[error._tag] as unknown as (error: E, base: Base) => ProblemOf<E>
+  return toProblem(error, { detail: error.message, retryable: false, request_id })
+}
+
 /** Fails with the problem of each error that the ledger fails with. */
 export const orProblem = <A, E extends LedgerError, R>(
   program: Effect.Effect<A, E, R>,
 ): Effect.Effect<A, ProblemOf<E>, R> =>
-  Effect.catch(program, (error) =>
-    Effect.flatMap(RequestId, (request_id) => {
-      const toProblem = problems[error._tag] as unknown as (error: E, base: Base) => ProblemOf<E>
-      return Effect.fail(toProblem(error, { detail: error.message, retryable: false, request_id }))
-    }),
-  )
+  Effect.catch(program, (error) => Effect.flatMap(RequestId, (request_id) => Effect.fail(problemOf(error, request_id))))

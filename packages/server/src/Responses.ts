@@ -91,6 +91,9 @@ const describe = (cause: Cause.Cause<unknown>): string => {
   return error instanceof Error ? `${error.name}: ${error.message}` : "a failure that is not an error"
 }
 
+export const logFailure = (cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Effect.flatMap(RequestId, (request_id) => Effect.logError("request failed", { request_id, error: describe(cause) }))
+
 /** Errors that know their own response, such as a body that is too large. */
 const isRespondable = (cause: Cause.Cause<unknown>): boolean =>
   cause.reasons.some((reason) =>
@@ -113,10 +116,7 @@ export const layer = HttpRouter.middleware(
           Effect.catchCause((cause) =>
             isRespondable(cause) || Cause.hasInterrupts(cause)
               ? Effect.failCause(cause)
-              : Effect.as(
-                  Effect.logError("request failed", { request_id: requestId, error: describe(cause) }),
-                  HttpServerResponse.empty({ status: 500 }),
-                ),
+              : Effect.as(logFailure(cause), HttpServerResponse.empty({ status: 500 })),
           ),
           Effect.provideService(RequestId, requestId),
           Effect.provideService(HttpIncomingMessage.MaxBodySize, ByteSize.bytes(bodyBytesMax)),

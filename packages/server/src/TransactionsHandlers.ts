@@ -12,16 +12,18 @@ import {
   fetchTransaction,
   postTransaction,
   type PostTransactionOptions,
+  postTransactionsEach,
   postTransactionsTogether,
 } from "@banquo/ledger/Transactions"
 import { reverseTransaction } from "@banquo/ledger/Reversals"
 import { dryRun } from "@banquo/ledger/WritePath"
-import { Effect, identity, Result, Schema, Stream } from "effect"
+import { Cause, Effect, Exit, identity, Option, Result, Schema, Stream } from "effect"
 import { HttpApiBuilder, type HttpApiError } from "effect/http-api"
 import { ledgerContext } from "./LedgerContext.ts"
-import { orProblem } from "./Problems.ts"
+import { orProblem, problemOf } from "./Problems.ts"
 import { RequestId } from "./RequestId.ts"
 import { invalidRequest } from "./RequestSchema.ts"
+import { logFailure } from "./Responses.ts"
 import { written } from "./Written.ts"
 
 /** Most lines of a stream that are under way at a time; reading stops until one of them is answered. */
@@ -83,9 +85,27 @@ const decodeItem = Schema.decodeUnknownEffect(Schema.toCodecJson(NewStreamItem),
   errors: "all",
 })
 
-/** Each transaction by itself: a refusal of one says nothing about the others. */
-const postEach = (item: Item, { done, run }: Mode) =>
-  run(postTransaction(optionsOfItem(item))).pipe(orProblem, Effect.match({ onSuccess: done, onFailure: notMade }))
+/** Each transaction by itself: a refusal of one says nothing about the others, nor does a bug that it meets. */
+const postEach = (items: ReadonlyArray<Item>, { done, run }: Mode) =>
+  Effect.gen(function* () {
+    const request_id = yield* RequestId
+    const verdicts: Array<typeof Verdict.Type> = []
+    for (const exit of yield* run(postTransactionsEach(items.map(optionsOfItem)))) {
+      if (Exit.isSuccess(exit)) {
+        verdicts.push(done(exit.value[0]!))
+        continue
+      }
+      const error = Cause.findErrorOption(exit.cause)
+      if (Option.isNone(error)) {
+        yield* logFailure(exit.cause)
+        verdicts.push(notMade(new Problem.InternalError({ retryable: false, request_id })))
+      } else {
+        const { value } = error
+        verdicts.push(notMade(problemOf(value._tag === "RequestRefused" ? value.refusal : value, request_id)))
+      }
+    }
+    return verdicts
+  })
 
 /** All or none: the first that is refused says why, the others that it was because of that. */
 const postAll = (items: ReadonlyArray<Item>, { done, run }: Mode) =>
@@ -129,7 +149,7 @@ const refuseRest = (error: PayloadError) =>
 const postLine = (line: unknown) =>
   decodeItem(line).pipe(
     Effect.matchEffect({
-      onSuccess: (item) => postEach(item, modeOf(item)),
+      onSuccess: (item) => Effect.map(postEach([item], modeOf(item)), ([verdict]) => verdict!),
       onFailure: ({ issue }) => Effect.map(invalidRequest("body", issue), notMade),
     }),
   )
@@ -180,7 +200,7 @@ export const layer = HttpApiBuilder.group(
             const how = modeOf(payload)
             const verdicts: Effect.Effect<ReadonlyArray<typeof Verdict.Type>, Unavailable, DbConn> = mode === "atomic"
               ? postAll(transactions, how)
-              : Effect.forEach(transactions, (item) => postEach(item, how), { concurrency: "unbounded" })
+              : postEach(transactions, how)
             return verdicts.pipe(
               Effect.map((verdicts) => ({
                 made: verdicts.filter(({ status }) => status === 200 || status === 201).length,

@@ -53,13 +53,14 @@ export class Draft {
   readonly #asides: Array<BalanceChange> = []
   readonly #changes: Array<BalanceChange> = []
   #time: Timestamp.Timestamp
-  #used = 0
+  #used: number
 
   /** `instant`: later than the newest row of each account that is to get rows. */
   constructor(request: Request, stamp: Stamp, instant: Timestamp.Timestamp) {
     this.#request = request
     this.#stamp = stamp
     this.#time = instant
+    this.#used = stamp.idsFrom ?? 0
   }
 
   /** A row in a transaction of its own, before those of the request. */

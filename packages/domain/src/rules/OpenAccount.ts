@@ -34,7 +34,7 @@ export const decideOpenAccount = (
     acctCreateTime: stamp.now,
     metadata: intent.metadata,
   }
-  const id = stamp.ids[0]
+  const id = stamp.ids[stamp.idsFrom ?? 0]
   if (id === undefined) throw new RangeError("the stamp holds no id")
   const change = seal(
     {
