@@ -25,7 +25,7 @@ const columns = [
 ]
 
 /** An unlimited account has nothing in `available`. Metadata is JSON. */
-export const csvRecord = (row: PostedChange): string => {
+const csvRecord = (row: PostedChange): string => {
   const change = changeOf(row)
   return Csv.record([
     `${change.seq}`,

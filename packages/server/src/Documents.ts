@@ -46,11 +46,11 @@ export const cutOff = <A, E, R>(stream: Stream.Stream<A, E, R>): Effect.Effect<S
     Stream.tapCause(stream, (cause) =>
       Cause.hasInterruptsOnly(cause)
         ? Effect.void
-        : Effect.logError("a document was cut off", { request_id, error: String(nameOf(Cause.squash(cause))) }),
+        : Effect.logError("a document was cut off", { request_id, error: nameOf(Cause.squash(cause)) }),
     ),
   )
 
-const nameOf = (error: unknown) => (error instanceof Error ? `${error.name}: ${error.message}` : "not an error")
+const nameOf = (error: unknown): string => (error instanceof Error ? `${error.name}: ${error.message}` : "not an error")
 
 /** To be saved under a name of its own; `name` must be plain ASCII without quotes. */
 export const attachment = (name: string) => ({ "content-disposition": `attachment; filename="${name}"` })

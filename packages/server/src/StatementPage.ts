@@ -122,7 +122,7 @@ const entities: { readonly [sign: string]: string } = {
 }
 
 /** Control characters that HTML does not have are shown as what Unicode has for that. */
-export const escape = (text: string): string =>
+const escape = (text: string): string =>
   text
     .replaceAll(/[&<>"']/g, (sign) => entities[sign]!)
     // oxlint-disable-next-line no-control-regex
