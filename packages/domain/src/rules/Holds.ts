@@ -161,7 +161,8 @@ const decideCaptureHold = (request: Request<CaptureHold>, heads: Heads, stamp: S
       ],
     },
   ]
-  if (receiver !== undefined) legs.push(flow(receiver, {}, amount))
+  // Of the receiver, no amount was written: where its currency has fewer decimals, it is another.
+  if (receiver !== undefined) legs.push({ ...flow(receiver, {}, amount), amount: null })
   const refusal = refuse(legs, instant, {
     balance: refuseUnbalanced,
     limits: () =>
