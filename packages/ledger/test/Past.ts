@@ -130,12 +130,12 @@ export const randomRows = (
       held += amount
       return { ...times, chgFlavor: "HOLD", heldAmt: Money.make(amount), holdId }
     }
-    if (kind < 0.25 && held > 0n) {
-      const part = held > amount ? amount : held
-      held -= part
+    // Something is always left of it: a hold that has ended stays ended.
+    if (kind < 0.25 && held > amount) {
+      held -= amount
       return kind < 0.2
-        ? { ...times, chgFlavor: "RELEASE", heldAmt: Money.make(-part), holdId }
-        : { ...times, chgFlavor: "CAPTURE", chgAmt: -part, heldAmt: Money.make(-part), holdId }
+        ? { ...times, chgFlavor: "RELEASE", heldAmt: Money.make(-amount), holdId }
+        : { ...times, chgFlavor: "CAPTURE", chgAmt: -amount, heldAmt: Money.make(-amount), holdId }
     }
     if (kind < 0.3) return { ...times, chgFlavor: "TERMS" }
     return { ...times, chgAmt: random() < 0.5 ? amount : -amount, description: `row ${created}` }

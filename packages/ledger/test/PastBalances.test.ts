@@ -2,6 +2,7 @@
 import { type Axis, axes, timeOn } from "@banquo/domain/Axis"
 import type { BalanceChange } from "@banquo/domain/BalanceChange"
 import { AccountId } from "@banquo/domain/AccountId"
+import type { Line } from "@banquo/domain/Statement"
 import * as Money from "@banquo/domain/Money"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { assert, describe, it, layer } from "@effect/vitest"
@@ -36,6 +37,17 @@ const movementsOf = (chain: ReadonlyArray<BalanceChange>, { axis, from, seq, to 
     .toSorted((a, b) =>
       timeOn(axis, a) === timeOn(axis, b) ? a.acctSeq - b.acctSeq : timeOn(axis, a) < timeOn(axis, b) ? -1 : 1,
     )
+
+/** What a line and its row have in common. */
+const lineOf = ({
+  bchgId,
+  chgAmt,
+  chgCreateTime,
+  chgFlavor,
+  description,
+  effectiveTime,
+  xactId,
+}: Line | BalanceChange) => [bchgId, xactId, chgAmt, chgFlavor, description, effectiveTime, chgCreateTime].join(" ")
 
 /** Two accounts with a past that is longer than what one statement reads: rarely, and mostly, dated otherwise. */
 class Chains extends Context.Service<Chains, ReadonlyArray<ReadonlyArray<BalanceChange>>>()(
@@ -81,7 +93,7 @@ layer(Chains.layer.pipe(Layer.provideMerge(TestDatabase.layer)), { excludeTestSe
         for (const chain of yield* Chains) {
           const { acctId } = chain[0]!
           const tail = chain.at(-1)!
-          for (const at of instantsOf(chain, 40)) {
+          for (const at of instantsOf(chain, 10)) {
             const balance = yield* fetchBalanceAt(acctId, { axis, at })
             assert.deepInclude(balance, { acctId, axis, at, currency: USD })
             assert.strictEqual(balance.posted, balanceOf(chain, axis, at), Timestamp.format(at))
@@ -178,7 +190,7 @@ layer(Chains.layer.pipe(Layer.provideMerge(TestDatabase.layer)), { excludeTestSe
     it.effect(`a statement, ${axis}, has what the period has, and adds up`, () =>
       Effect.gen(function* () {
         for (const chain of yield* Chains) {
-          const instants = instantsOf(chain, 8).toSorted((a, b) => (a < b ? -1 : 1))
+          const instants = instantsOf(chain, 2).toSorted((a, b) => (a < b ? -1 : 1))
           const periods = [
             [instants[0]!, instants.at(-1)!],
             ...instants.flatMap((from, index) => {
@@ -200,21 +212,11 @@ layer(Chains.layer.pipe(Layer.provideMerge(TestDatabase.layer)), { excludeTestSe
               )
               let balance = Money.make(balanceOf(chain, axis, from - 1n, end.acctSeq))
               assert.strictEqual(summary.opening, balance)
-              shown.forEach((line, index) => {
-                const { bchgId, chgAmt, chgCreateTime, chgFlavor, description, effectiveTime, xactId } =
-                  expected[index]!
-                balance = Money.sum(balance, chgAmt)
-                assert.deepInclude(line, {
-                  bchgId,
-                  xactId,
-                  chgAmt,
-                  chgFlavor,
-                  description,
-                  effectiveTime,
-                  chgCreateTime,
-                  balance,
-                })
-              })
+              assert.deepStrictEqual(shown.map(lineOf), expected.map(lineOf))
+              for (const line of shown) {
+                balance = Money.sum(balance, line.chgAmt)
+                assert.strictEqual(line.balance, balance)
+              }
               assert.strictEqual(summary.closing, balance)
               assert.strictEqual(summary.closing, balanceOf(chain, axis, to - 1n, end.acctSeq))
               const [debits, credits] = [

@@ -249,7 +249,12 @@ layer(TestServer.layerWithClock, { excludeTestServices: true })("a hold", (it) =
   it.effect("ends once: whatever comes after is told how", () =>
     Effect.gen(function* () {
       const { account_id } = yield* open({ initial_balance: "100" })
-      const endings: ReadonlyArray<readonly [code: string, end: (id: string) => Effect.Effect<unknown, never, any>]> = [
+      const endings: ReadonlyArray<
+        readonly [
+          code: string,
+          end: (id: string) => Effect.Effect<unknown, never, TestServer.TestServer | TestServer.LaterClock>,
+        ]
+      > = [
         ["hold_already_captured", (id) => done(id, "capture")],
         ["hold_already_captured", (id) => done(id, "capture", { amount: "1" })],
         ["hold_already_released", (id) => done(id, "release")],
@@ -262,7 +267,7 @@ layer(TestServer.layerWithClock, { excludeTestServices: true })("a hold", (it) =
       ]
       for (const [code, end] of endings) {
         const { hold_id } = yield* hold(account_id, "10", { ttl: 60 })
-        yield* end(hold_id) as Effect.Effect<unknown, never, TestServer.TestServer | TestServer.LaterClock>
+        yield* end(hold_id)
         const before = [moneyOf(yield* read(hold_id)), yield* balanceOf(account_id)]
         for (const [action, body] of [
           ["increase", { amount: "1" }],
