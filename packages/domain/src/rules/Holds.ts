@@ -33,7 +33,6 @@ import { Draft, instantOf, type Move, nothingSaid } from "./Draft.ts"
 import {
   expiredFor,
   expiredOf,
-  flow,
   headsOf,
   type Leg,
   type LegRefusal,
@@ -143,8 +142,8 @@ const decideCaptureHold = (request: Request<CaptureHold>, heads: Heads, stamp: S
   if (Result.isFailure(found)) return Result.fail(found.failure)
   const { head, hold, instant, receiver } = found.success
   const { currency } = head
-  const amount = intent.amount ?? Money.format(hold.held, scaleOf(currency))
-  const captured = Money.fromAmount(amount)
+  const { amount } = intent
+  const captured = amount === null ? hold.held : Money.fromAmount(amount)
   const rest = Money.difference(hold.held, captured)
   const taken = Money.difference(Money.zero, captured)
   const isRestReleased = intent.isFinal && rest > 0n
@@ -161,8 +160,10 @@ const decideCaptureHold = (request: Request<CaptureHold>, heads: Heads, stamp: S
       ],
     },
   ]
-  // Of the receiver, no amount was written: where its currency has fewer decimals, it is another.
-  if (receiver !== undefined) legs.push({ ...flow(receiver, {}, amount), amount: null })
+  // Of the receiver no amount was written: where its currency has fewer decimals, it is another.
+  if (receiver !== undefined) {
+    legs.push(legOf(receiver, {}, null, { chgFlavor: "FLOW", chgAmt: captured, heldAmt: Money.zero }))
+  }
   const refusal = refuse(legs, instant, {
     balance: refuseUnbalanced,
     limits: () =>
