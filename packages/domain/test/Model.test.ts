@@ -6,17 +6,33 @@ import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import { AccountId } from "../src/AccountId.ts"
 import type { Account } from "../src/Account.ts"
-import { type AccountState, type AccountStatus, accountStatuses, afterChange } from "../src/AccountState.ts"
+import { type AccountState, type AccountStatus, accountStatuses } from "../src/AccountState.ts"
 import { Actor } from "../src/Actor.ts"
 import type { BalanceChange } from "../src/BalanceChange.ts"
 import { BalanceChangeId } from "../src/BalanceChangeId.ts"
 import { genesisHash, seal } from "../src/ChangeHash.ts"
+import { type Comparison, comparisons, conditionSubjects } from "../src/Condition.ts"
 import { Currency } from "../src/Currency.ts"
-import { decide } from "../src/Decide.ts"
+import { decide, idsMax } from "../src/Decide.ts"
+import type { Heads } from "../src/Decision.ts"
+import { holdsAfter, noHolds, type OpenHold } from "../src/Hold.ts"
 import { IdempotencyKey, idemKeyOf, requestHash } from "../src/Idempotency.ts"
-import { type Change, type OpenAccount, type PostTransaction, type Request, rowCount } from "../src/Intent.ts"
+import type {
+  CaptureHold,
+  Change,
+  ChangeTerms,
+  Expectation,
+  Expiry,
+  HoldIntent,
+  Intent,
+  OpenAccount,
+  PostTransaction,
+  Request,
+  ReverseTransaction,
+} from "../src/Intent.ts"
 import * as Money from "../src/Money.ts"
 import * as Timestamp from "../src/Timestamp.ts"
+import { assertStorable } from "./Storable.ts"
 
 /** Ten-thousandths, digit by digit. */
 const tenThousandths = (text: string): bigint => {
@@ -29,106 +45,400 @@ const tenThousandths = (text: string): bigint => {
 const most = 999_999_999_999_999_999n
 const scales: Record<string, number> = { USD: 2, EUR: 2, JPY: 0, BHD: 3, CLF: 4 }
 const codes = Object.keys(scales)
+const manyHolds = 200
+const second = 1_000_000n
 
-type Asked = Request<OpenAccount | PostTransaction>
+interface Held {
+  readonly id: bigint
+  left: bigint
+  expires: bigint
+}
+
+/** An account as the model has it. */
+interface Book {
+  readonly currency: string
+  balance: bigint
+  /** `undefined`: without limit. */
+  limit: bigint | undefined
+  status: AccountStatus
+  rows: number
+  /** Those that have expired stay until somebody needs their money. */
+  holds: Array<Held>
+}
+
+/** What a request does to one account, and what it says of it. */
+interface Effect extends Expectation {
+  readonly acctId: string
+  readonly text: string | null
+  readonly moves: bigint
+  readonly reserves: bigint
+}
+
+/** What the model cannot know by itself: the clock, the time of each account's last row, the first id of what comes of it. */
+interface Around {
+  readonly now: bigint
+  readonly timeOf: (acctId: string) => bigint
+  readonly id: bigint
+}
+
+const heldIn = (holds: ReadonlyArray<Held>): bigint => holds.reduce((sum, { left }) => sum + left, 0n)
+
+const compare: Record<Comparison, (a: bigint, b: bigint) => boolean> = {
+  gte: (a, b) => a >= b,
+  lte: (a, b) => a <= b,
+  gt: (a, b) => a > b,
+  lt: (a, b) => a < b,
+  eq: (a, b) => a === b,
+}
 
 class Model {
-  readonly balance = new Map<string, bigint>()
-  readonly held = new Map<string, bigint>()
-  /** `undefined`: without limit. */
-  readonly limit = new Map<string, bigint | undefined>()
-  readonly currency = new Map<string, string>()
-  readonly status = new Map<string, AccountStatus>()
-  readonly rows = new Map<string, number>()
+  readonly books = new Map<string, Book>()
   readonly keys = new Map<string, string>()
-  /** What came into the ledger from outside, by currency: openings and single changes. */
+  /** By transaction and account, what it did, and what of it was taken back. */
+  readonly done = new Map<string, bigint>()
+  readonly back = new Map<string, bigint>()
+  /** What came into the ledger from outside, by currency: openings, and what changed one balance alone. */
   readonly inflow = new Map<string, bigint>()
 
-  submit(request: Asked): string {
+  submit(request: Request, around: Around): string {
     const key = request.idempotencyKey === null ? null : JSON.stringify([request.actor, request.idempotencyKey])
-    const asked = Model.#said(request)
+    const asked = Model.#said(request.intent)
     if (key !== null && this.keys.has(key)) return this.keys.get(key) === asked ? "Replayed" : "IdempotencyKeyReused"
-    const verdict = this.#judge(request)
+    const verdict = this.#judge(request.intent, around)
     if (verdict === "Done" && key !== null) this.keys.set(key, asked)
     return verdict
   }
 
   /** The request in words, amounts by value. */
-  static #said({ intent }: Asked): string {
-    if (intent._tag === "OpenAccount") {
-      const { acctId, currency, initialBalance, overdraftLimit } = intent
-      const limit = overdraftLimit === null ? "none" : String(tenThousandths(overdraftLimit))
-      return JSON.stringify(["open", acctId, currency, String(tenThousandths(initialBalance)), limit])
-    }
-    const changes = intent.changes.map((change) => ({ ...change, amount: String(tenThousandths(change.amount)) }))
-    return JSON.stringify(["post", changes, intent.description])
+  static #said(intent: Intent): string {
+    return JSON.stringify(intent, (name, value: unknown) =>
+      typeof value === "bigint"
+        ? String(value)
+        : /amount|balance|limit/i.test(name) && typeof value === "string"
+          ? String(tenThousandths(value))
+          : value,
+    )
   }
 
-  #judge({ intent }: Asked): string {
-    if (intent._tag === "OpenAccount") {
-      const { acctId, currency, initialBalance, overdraftLimit } = intent
-      if (this.balance.has(acctId)) return "AccountAlreadyExists"
-      for (const text of [initialBalance, overdraftLimit ?? "0"]) {
-        if ((text.split(".")[1] ?? "").length > scales[currency]!) return "ScaleExceeded"
-      }
-      const limit = overdraftLimit === null ? undefined : tenThousandths(overdraftLimit)
-      const balance = tenThousandths(initialBalance)
-      if (limit !== undefined && balance + limit < 0n) return "InsufficientFunds"
-      this.balance.set(acctId, balance)
-      this.held.set(acctId, 0n)
-      this.limit.set(acctId, limit)
-      this.currency.set(acctId, currency)
-      this.status.set(acctId, "open")
-      this.rows.set(acctId, 1)
-      this.#flow(currency, balance)
+  #judge(intent: Intent, around: Around): string {
+    switch (intent._tag) {
+      case "OpenAccount":
+        return this.#open(intent)
+      case "PostTransaction":
+        return this.#post(intent, around)
+      case "PlaceHold":
+      case "IncreaseHold":
+      case "CaptureHold":
+      case "ReleaseHold":
+      case "ExpireHolds":
+        return this.#hold(intent, around)
+      case "ChangeTerms":
+        return this.#terms(intent, around)
+      case "ReverseTransaction":
+        return this.#reverse(intent, around)
+    }
+  }
+
+  #open({ acctId, currency, initialBalance, overdraftLimit }: OpenAccount): string {
+    if (this.books.has(acctId)) return "AccountAlreadyExists"
+    for (const text of [initialBalance, overdraftLimit ?? "0"])
+      if (Model.#isTooFine(text, currency)) return "ScaleExceeded"
+    const limit = overdraftLimit === null ? undefined : tenThousandths(overdraftLimit)
+    const balance = tenThousandths(initialBalance)
+    if (limit !== undefined && balance + limit < 0n) return "InsufficientFunds"
+    this.books.set(acctId, { currency, balance, limit, status: "open", rows: 1, holds: [] })
+    this.#flow(currency, balance)
+    return "Done"
+  }
+
+  #post({ changes }: PostTransaction, around: Around): string {
+    const acctIds = changes.map(({ acctId }) => acctId)
+    const bad = this.#missing(acctIds)
+    if (bad !== undefined) return bad
+    const effects = changes.map((change) => {
+      return { ...change, text: change.amount, moves: tenThousandths(change.amount), reserves: 0n }
+    })
+    const at = this.#instant(acctIds, around)
+    const refusal = this.#refusal(effects, at, { isTransfer: changes.length > 1 })
+    if (refusal !== undefined) return refusal
+    for (const effect of effects) this.#makeRoom(effect, at)
+    for (const effect of effects) this.#move(effect, around)
+    if (changes.length === 1) this.#flow(this.#book(acctIds[0]!).currency, effects[0]!.moves)
+    return "Done"
+  }
+
+  #hold(intent: HoldIntent, around: Around): string {
+    const { acctId } = intent
+    const to = intent._tag === "CaptureHold" ? intent.to : null
+    const acctIds = to === null ? [acctId] : [acctId, to]
+    const bad = this.#missing(acctIds)
+    if (bad !== undefined) return bad
+    const book = this.#book(acctId)
+    const at = this.#instant(acctIds, around)
+    const hasExpired = ({ expires }: Held) => expires <= at
+    if (intent._tag === "ExpireHolds") {
+      const count = book.holds.filter(hasExpired).length
+      if (count === 0) return "NothingExpired"
+      book.holds = book.holds.filter((hold) => !hasExpired(hold))
+      book.rows += count
       return "Done"
     }
-    const { changes } = intent
-    for (let i = 0; i < changes.length; i++) {
-      for (let j = 0; j < i; j++) if (changes[i]!.acctId === changes[j]!.acctId) return "SameAccount"
+    const hold = intent._tag === "PlaceHold" ? undefined : book.holds.find(({ id }) => id === intent.holdId)
+    if (intent._tag !== "PlaceHold") {
+      if (hold === undefined) return "HoldEnded"
+      if (hasExpired(hold)) return "HoldExpired"
     }
-    for (const { acctId } of changes) if (!this.balance.has(acctId)) return "AccountNotFound"
-    for (const { acctId, amount } of changes) {
-      const status = this.status.get(acctId)
-      if (status === "closed") return "AccountClosed"
-      if (status === "frozen") return "AccountFrozen"
-      if (status === "debits_frozen" && tenThousandths(amount) < 0n) return "AccountFrozen"
-      if (status === "credits_frozen" && tenThousandths(amount) > 0n) return "AccountFrozen"
+    if (intent._tag === "ReleaseHold") {
+      const refusal = this.#refusal([{ ...intent, text: null, moves: 0n, reserves: -hold!.left }], at)
+      if (refusal !== undefined) return refusal
+      book.holds = book.holds.filter((other) => other !== hold)
+      book.rows += 1
+      return "Done"
     }
-    for (const { acctId, amount, currency } of changes) {
-      if (currency !== undefined && currency !== this.currency.get(acctId)) return "CurrencyMismatch"
-      if ((amount.split(".")[1] ?? "").length > scales[this.currency.get(acctId)!]!) return "ScaleExceeded"
-    }
-    if (changes.length > 1) {
-      for (const code of codes) {
-        if (changes.filter(({ acctId }) => this.currency.get(acctId) === code).length === 1) return "CurrencyMismatch"
-      }
-      for (const code of codes) {
-        let sum = 0n
-        for (const { acctId, amount } of changes) {
-          if (this.currency.get(acctId) === code) sum += tenThousandths(amount)
+    if (intent._tag === "CaptureHold") return this.#capture(intent, hold!, at, around)
+    const reserves = tenThousandths(intent.amount)
+    const expires =
+      intent.expiry === null
+        ? undefined
+        : "at" in intent.expiry
+          ? intent.expiry.at
+          : at + BigInt(intent.expiry.ttl) * second
+    const effect = { ...intent, text: intent.amount, moves: 0n, reserves }
+    const refusal = this.#refusal([effect], at, {
+      limits: () => {
+        if (expires !== undefined && (expires < at + second || expires > at + 366n * 86_400n * second)) {
+          return "ExpiryOutOfRange"
         }
-        if (sum !== 0n) return "Unbalanced"
+        const isFull = hold === undefined && book.holds.filter((other) => !hasExpired(other)).length >= manyHolds
+        return isFull ? "TooManyHolds" : undefined
+      },
+    })
+    if (refusal !== undefined) return refusal
+    this.#makeRoom(effect, at)
+    if (hold === undefined) {
+      if (book.holds.length >= manyHolds) this.#letGo(book, at)
+      // The HOLD row comes after those that let go.
+      book.holds.push({ id: around.id, left: reserves, expires: expires! })
+    } else {
+      hold.left += reserves
+      hold.expires = expires ?? hold.expires
+    }
+    book.rows += 1
+    return "Done"
+  }
+
+  #capture(intent: CaptureHold, hold: Held, at: bigint, around: Around): string {
+    const { acctId, isFinal, to } = intent
+    const book = this.#book(acctId)
+    const captured = intent.amount === null ? hold.left : tenThousandths(intent.amount)
+    const isRestReleased = isFinal && captured < hold.left
+    const text = intent.amount
+    const from = { ...intent, text, moves: -captured, reserves: isRestReleased ? -hold.left : -captured }
+    const into = to === null ? [] : [{ acctId: to, text, moves: captured, reserves: 0n }]
+    const refusal = this.#refusal([from, ...into], at, {
+      isTransfer: to !== null,
+      limits: () => (captured > hold.left ? "CaptureExceedsHold" : undefined),
+    })
+    if (refusal !== undefined) return refusal
+    hold.left = isFinal ? 0n : hold.left - captured
+    book.holds = book.holds.filter(({ left }) => left > 0n)
+    for (const effect of [from, ...into]) this.#move(effect, around)
+    if (isRestReleased) book.rows += 1
+    if (to === null) this.#flow(book.currency, -captured)
+    return "Done"
+  }
+
+  #terms(intent: ChangeTerms, around: Around): string {
+    const { acctId, acctStatus, overdraftLimit } = intent
+    const bad = this.#missing([acctId])
+    if (bad !== undefined) return bad
+    const book = this.#book(acctId)
+    const at = this.#instant([acctId], around)
+    const limit =
+      overdraftLimit === undefined ? book.limit : overdraftLimit === null ? undefined : tenThousandths(overdraftLimit)
+    const live = () => heldIn(book.holds.filter(({ expires }) => expires > at))
+    const refusal = this.#refusal([{ ...intent, text: overdraftLimit ?? null, moves: 0n, reserves: 0n }], at, {
+      limits: () => {
+        if (acctStatus === "closed" && (book.balance !== 0n || live() !== 0n)) return "AccountNotEmpty"
+        return limit !== undefined && book.balance - live() + limit < 0n ? "OverdraftInUse" : undefined
+      },
+    })
+    if (refusal !== undefined) return refusal
+    const isInTheWay = () =>
+      acctStatus === "closed"
+        ? book.holds.length > 0
+        : limit !== undefined && book.balance - heldIn(book.holds) + limit < 0n
+    while (isInTheWay()) this.#letGo(book, at)
+    book.limit = limit
+    book.status = acctStatus ?? book.status
+    book.rows += 1
+    return "Done"
+  }
+
+  #reverse({ changes, isForced, original, xactId }: ReverseTransaction, around: Around): string {
+    const acctIds = (changes ?? original).map(({ acctId }) => acctId)
+    const bad = this.#missing(acctIds)
+    if (bad !== undefined) return bad
+    const left = (acctId: string) =>
+      -((this.done.get(`${xactId} ${acctId}`) ?? 0n) + (this.back.get(`${xactId} ${acctId}`) ?? 0n))
+    if (original.every(({ acctId }) => left(acctId) === 0n)) return "AlreadyReversed"
+    const at = this.#instant(acctIds, around)
+    const effects =
+      changes === null
+        ? original.flatMap(({ acctId }) =>
+            left(acctId) === 0n ? [] : [{ acctId, text: null, moves: left(acctId), reserves: 0n }],
+          )
+        : changes.map((change) => ({
+            ...change,
+            text: change.amount,
+            moves: tenThousandths(change.amount),
+            reserves: 0n,
+          }))
+    // Limits as they would have to be.
+    const raised = new Map<string, bigint>()
+    for (const { acctId, moves } of isForced ? effects : []) {
+      const { balance, holds, limit } = this.#book(acctId)
+      const rest = balance + moves - heldIn(holds.filter(({ expires }) => expires > at)) + (limit ?? 0n)
+      if (limit !== undefined && rest < 0n) raised.set(acctId, limit - rest)
+    }
+    const refusal = this.#refusal(effects, at, {
+      isBalanced: original.length > 1,
+      limits: () => {
+        for (const { acctId, moves } of effects) {
+          const rest = left(acctId)
+          if (rest >= 0n ? moves > rest || moves < 0n : moves < rest || moves > 0n) return "ReversalExceedsTransaction"
+        }
+        for (const limit of raised.values()) if (limit > most) return "AmountOutOfRange"
+        return undefined
+      },
+      raised,
+    })
+    if (refusal !== undefined) return refusal
+    for (const [acctId, limit] of raised) {
+      this.#book(acctId).limit = limit
+      this.#book(acctId).rows += 1
+    }
+    for (const effect of effects) this.#makeRoom(effect, at)
+    for (const { acctId, moves } of effects) {
+      const book = this.#book(acctId)
+      book.balance += moves
+      book.rows += 1
+      const key = `${xactId} ${acctId}`
+      this.back.set(key, (this.back.get(key) ?? 0n) + moves)
+    }
+    if (effects.length === 1) this.#flow(this.#book(effects[0]!.acctId).currency, effects[0]!.moves)
+    return "Done"
+  }
+
+  #book(acctId: string): Book {
+    return this.books.get(acctId)!
+  }
+
+  #missing(acctIds: ReadonlyArray<string>): string | undefined {
+    for (let i = 0; i < acctIds.length; i++)
+      for (let j = 0; j < i; j++) if (acctIds[i] === acctIds[j]) return "SameAccount"
+    for (const acctId of acctIds) if (!this.books.has(acctId)) return "AccountNotFound"
+    return undefined
+  }
+
+  /** Later than the last row of each account, whatever the clock says. */
+  #instant(acctIds: ReadonlyArray<string>, { now, timeOf }: Around): bigint {
+    let at = now
+    for (const acctId of acctIds) if (timeOf(acctId) >= at) at = timeOf(acctId) + 1n
+    return at
+  }
+
+  static #isTooFine(text: string, currency: string): boolean {
+    return (text.split(".")[1] ?? "").length > scales[currency]!
+  }
+
+  #refusal(
+    effects: ReadonlyArray<Effect>,
+    at: bigint,
+    own: {
+      readonly isTransfer?: boolean
+      readonly isBalanced?: boolean
+      readonly limits?: () => string | undefined
+      readonly raised?: ReadonlyMap<string, bigint>
+    } = {},
+  ): string | undefined {
+    const currencyOf = ({ acctId }: Effect) => this.#book(acctId).currency
+    for (const { acctId, moves, reserves } of effects) {
+      const { status } = this.#book(acctId)
+      if (status === "closed") return "AccountClosed"
+      if ((status === "frozen" || status === "debits_frozen") && (moves < 0n || reserves > 0n)) return "AccountFrozen"
+      if ((status === "frozen" || status === "credits_frozen") && moves > 0n) return "AccountFrozen"
+    }
+    for (const effect of effects) {
+      const code = currencyOf(effect)
+      if (effect.currency !== undefined && effect.currency !== code) return "CurrencyMismatch"
+      for (const text of [effect.text ?? "0", ...(effect.require ?? []).map(({ amount }) => amount)]) {
+        if (Model.#isTooFine(text, code)) return "ScaleExceeded"
       }
     }
-    for (const { acctId, expectedSeq } of changes) {
-      if (expectedSeq !== undefined && expectedSeq !== this.rows.get(acctId)! - 1) return "VersionConflict"
+    for (const code of own.isTransfer === true ? codes : []) {
+      if (effects.filter((effect) => currencyOf(effect) === code).length === 1) return "CurrencyMismatch"
     }
-    for (const { acctId, amount } of changes) {
-      const after = this.balance.get(acctId)! + tenThousandths(amount)
-      if (after > most || after < -most) return "AmountOutOfRange"
+    for (const code of own.isTransfer === true || own.isBalanced === true ? codes : []) {
+      let sum = 0n
+      for (const effect of effects) if (currencyOf(effect) === code) sum += effect.moves
+      if (sum !== 0n) return "Unbalanced"
     }
-    for (const { acctId, amount } of changes) {
-      const limit = this.limit.get(acctId)
-      const after = this.balance.get(acctId)! + tenThousandths(amount) - this.held.get(acctId)!
-      if (limit !== undefined && after < -limit) return "InsufficientFunds"
+    for (const { acctId, expectedSeq } of effects) {
+      if (expectedSeq !== undefined && expectedSeq !== this.#book(acctId).rows - 1) return "VersionConflict"
     }
-    for (const { acctId, amount } of changes) {
-      this.balance.set(acctId, this.balance.get(acctId)! + tenThousandths(amount))
-      this.rows.set(acctId, this.rows.get(acctId)! + 1)
-      if (changes.length === 1) this.#flow(this.currency.get(acctId)!, tenThousandths(amount))
+    const after = ({ acctId, moves, reserves }: Effect) => {
+      const { balance, holds, limit } = this.#book(acctId)
+      const held = heldIn(holds.filter(({ expires }) => expires > at)) + reserves
+      const allowed = own.raised?.get(acctId) ?? limit
+      const posted = balance + moves
+      return { posted, held, available: allowed === undefined ? undefined : posted - held + allowed }
     }
-    return "Done"
+    for (const effect of effects) {
+      const { held, posted } = after(effect)
+      if (posted > most || posted < -most || held > most || held < -most) return "AmountOutOfRange"
+    }
+    const limited = own.limits?.()
+    if (limited !== undefined) return limited
+    for (const effect of effects) {
+      const { available } = after(effect)
+      if (available !== undefined && available < 0n) return "InsufficientFunds"
+    }
+    for (const effect of effects) {
+      const values = after(effect)
+      for (const { amount, comparison, subject } of effect.require ?? []) {
+        const value = values[subject]
+        const isMet =
+          value === undefined ? comparison.startsWith("g") : compare[comparison](value, tenThousandths(amount))
+        if (!isMet) return "ConditionNotMet"
+      }
+    }
+    return undefined
+  }
+
+  /** Lets go of what has expired, one by one, until what comes can be stored. */
+  #makeRoom({ acctId, moves, reserves }: Effect, at: bigint) {
+    const book = this.#book(acctId)
+    const lacks = () => {
+      const held = heldIn(book.holds) + reserves
+      return held > most || (book.limit !== undefined && book.balance + moves - held + book.limit < 0n)
+    }
+    while (lacks()) this.#letGo(book, at)
+  }
+
+  /** Of the one that expired first. */
+  #letGo(book: Book, at: bigint) {
+    const expired = book.holds.filter(({ expires }) => expires <= at)
+    const first = expired.reduce((a, b) => (b.expires < a.expires || (b.expires === a.expires && b.id < a.id) ? b : a))
+    book.holds = book.holds.filter((hold) => hold !== first)
+    book.rows += 1
+  }
+
+  #move({ acctId, moves }: Effect, { id }: Around) {
+    const book = this.#book(acctId)
+    book.balance += moves
+    book.rows += 1
+    this.done.set(`${id} ${acctId}`, moves)
   }
 
   #flow(currency: string, amount: bigint) {
@@ -138,72 +448,49 @@ class Model {
 
 const ledgerId = "0192f0c1-7a5e-7c4b-9d21-3f6a8b0c1d2e"
 
+interface Answer {
+  readonly verdict: string
+  /** Of the first row of the transaction. */
+  readonly id: bigint
+}
+
 /** What surrounds `decide` in a ledger: it looks up keys and heads, and appends. */
 class Ledger {
   readonly heads = new Map<AccountId, AccountState>()
   readonly accounts = new Map<AccountId, Account>()
   readonly rows: Array<BalanceChange> = []
   readonly #keys = new Map<string, BalanceChange>()
+  readonly #reversed = new Map<string, Money.Money>()
   #idNext = 1n
 
-  submit(request: Request, now: Timestamp.Timestamp): string {
+  submit(request: Request, now: Timestamp.Timestamp): Answer {
     const key = idemKeyOf(request)
     const row = key === null ? undefined : this.#keys.get(key)
     if (row !== undefined) {
-      return row.requestHash?.toHex() === requestHash(request.intent).toHex() ? "Replayed" : "IdempotencyKeyReused"
+      const isSame = row.requestHash?.toHex() === requestHash(request.intent).toHex()
+      return { verdict: isSame ? "Replayed" : "IdempotencyKeyReused", id: 0n }
     }
-    const ids = Array.from({ length: rowCount(request.intent) }, () => BalanceChangeId.make(this.#idNext++))
-    const verdict = decide(request, this.heads, { now, ids, ledgerId })
-    if (Result.isFailure(verdict)) return verdict.failure._tag
-    const { account, changes, heads } = verdict.success
+    const heads: Heads = {
+      get: (acctId) => this.heads.get(acctId),
+      has: (acctId) => this.heads.has(acctId),
+      reversed: (xactId, acctId) => this.#reversed.get(`${xactId} ${acctId}`) ?? Money.zero,
+    }
+    const ids = Array.from({ length: idsMax([request], heads, now) }, () => BalanceChangeId.make(this.#idNext++))
+    const verdict = decide(request, heads, { now, ids, ledgerId })
+    if (Result.isFailure(verdict)) return { verdict: verdict.failure._tag, id: 0n }
+    const { account, asides, changes } = verdict.success
     if (account !== null) this.accounts.set(account.acctId, account)
-    for (const [acctId, head] of heads) this.heads.set(acctId, head)
-    for (const change of changes) this.#append(change)
-    return "Done"
-  }
-
-  /** A row that no intent makes yet: other terms, or money held. */
-  write(
-    chgFlavor: "TERMS" | "HOLD",
-    head: AccountState,
-    other: Partial<Pick<BalanceChange, "acctStatus" | "heldAmt" | "held">>,
-  ) {
-    const id = BalanceChangeId.make(this.#idNext++)
-    const time = Timestamp.make(head.chgCreateTime + 1n)
-    const row = seal(
-      {
-        bchgId: id,
-        acctId: head.acctId,
-        acctSeq: head.acctSeq + 1,
-        chgFlavor,
-        prevBchgId: head.bchgId,
-        chgAmt: Money.zero,
-        balance: head.balance,
-        heldAmt: Money.zero,
-        held: head.held,
-        overdraftLimit: head.overdraftLimit,
-        acctStatus: head.acctStatus,
-        xactId: id,
-        holdId: chgFlavor === "HOLD" ? id : null,
-        holdExpiresAt: chgFlavor === "HOLD" ? Timestamp.make(time + 1_000_000_000_000n) : null,
-        reversesXactId: null,
-        description: null,
-        metadata: null,
-        idemKey: null,
-        requestHash: null,
-        actor: Actor.make("bank"),
-        effectiveTime: time,
-        chgCreateTime: time,
-        ...other,
-      },
-      head.chgHash,
-    )
-    this.heads.set(head.acctId, afterChange(row, head.currency))
-    this.#append(row)
+    for (const [acctId, head] of verdict.success.heads) this.heads.set(acctId, head)
+    for (const change of [...asides, ...changes]) this.#append(change)
+    return { verdict: "Done", id: changes[0]!.xactId }
   }
 
   #append(row: BalanceChange) {
     this.rows.push(row)
+    if (row.reversesXactId !== null) {
+      const name = `${row.reversesXactId} ${row.acctId}`
+      this.#reversed.set(name, Money.sum(this.#reversed.get(name) ?? Money.zero, row.chgAmt))
+    }
     if (row.idemKey === null) return
     assert.isFalse(this.#keys.has(row.idemKey), `${row.idemKey} was used twice`)
     this.#keys.set(row.idemKey, row)
@@ -239,7 +526,7 @@ const idOf = (index: number) => AccountId.make(`00000000-0000-4000-8000-${String
 class Callers {
   readonly #dice: Dice
   readonly #ledger: Ledger
-  readonly #asked: Array<Asked> = []
+  readonly #asked: Array<Request> = []
   #accounts = 0
   #keys = 0
 
@@ -248,11 +535,11 @@ class Callers {
     this.#ledger = ledger
   }
 
-  next(): Asked {
+  next(now: bigint): Request {
     const dice = this.#dice
     if (this.#asked.length > 0 && dice.oneIn(12)) return this.#again(dice.of(this.#asked))
-    const request: Asked = {
-      intent: this.#accounts < 10 || dice.oneIn(25) ? this.#opening() : this.#transaction(),
+    const request: Request = {
+      intent: this.#intent(now),
       actor: dice.of(actors),
       idempotencyKey: dice.oneIn(2) ? IdempotencyKey.make(`key-${this.#keys++}`) : null,
     }
@@ -260,20 +547,48 @@ class Callers {
     return request
   }
 
+  #intent(now: bigint): Intent {
+    const dice = this.#dice
+    if (this.#accounts < 10 || dice.oneIn(30)) return this.#opening()
+    switch (dice.roll(12)) {
+      case 0:
+      case 1:
+      case 2:
+        return this.#placing(now)
+      case 3:
+      case 4:
+      case 5:
+        return this.#resolving(now)
+      case 6:
+        return this.#terms()
+      case 7:
+      case 8:
+        return this.#reversing(now)
+      default:
+        return this.#transaction(now)
+    }
+  }
+
   /** The same request once more, perhaps with its amounts spelled otherwise; or its key for something else. */
-  #again(request: Asked): Asked {
+  #again(request: Request): Request {
     const dice = this.#dice
     const { intent } = request
     if (dice.oneIn(5)) return { ...request, actor: dice.of(actors) }
-    if (intent._tag === "OpenAccount") {
-      return dice.oneIn(3) ? { ...request, intent: { ...intent, initialBalance: Money.Amount.make("77") } } : request
+    const isOther = dice.oneIn(3)
+    switch (intent._tag) {
+      case "OpenAccount":
+        return isOther ? { ...request, intent: { ...intent, initialBalance: Money.Amount.make("77") } } : request
+      case "ChangeTerms":
+        return isOther ? { ...request, intent: { ...intent, reason: "another" } } : request
+      case "ExpireHolds":
+        return isOther ? { ...request, intent: { ...intent, acctId: idOf(999_999) } } : request
+      case "PostTransaction": {
+        const changes = intent.changes.map((change) => ({ ...change, amount: respelled(change.amount) }))
+        return { ...request, intent: { ...intent, changes, ...(isOther ? { description: "another" } : {}) } }
+      }
+      default:
+        return isOther ? { ...request, intent: { ...intent, description: "another" } } : request
     }
-    if (dice.oneIn(3)) return { ...request, intent: { ...intent, description: "another" } }
-    const changes = intent.changes.map((change) => {
-      const spelling = /\.\d{1,3}$/.test(change.amount) ? `${change.amount}0` : change.amount
-      return { ...change, amount: Money.Amount.make(spelling) }
-    })
-    return { ...request, intent: { ...intent, changes } }
   }
 
   #opening(): OpenAccount {
@@ -298,7 +613,7 @@ class Callers {
     }
   }
 
-  #transaction(): PostTransaction {
+  #transaction(now: bigint): PostTransaction {
     const dice = this.#dice
     const legs = dice.oneIn(3) ? 1 : 2 + dice.roll(4)
     const states = this.#accountsFor(legs)
@@ -316,9 +631,163 @@ class Callers {
     return {
       _tag: "PostTransaction",
       changes: states.map((head, index) => this.#change(head, amounts[index]!)),
-      description: dice.oneIn(2) ? "rent" : null,
-      metadata: null,
+      ...this.#remarks(),
+      effectiveTime: this.#effectiveTime(now),
     }
+  }
+
+  #placing(now: bigint): HoldIntent {
+    const dice = this.#dice
+    const head = this.#account()
+    const text = this.#positive(head?.currency ?? "USD", dice.oneIn(20) ? 99_999_999_999_999 : 300)
+    return {
+      _tag: "PlaceHold",
+      acctId: head?.acctId ?? idOf(999_999),
+      amount: Money.Amount.make(text),
+      expiry: this.#expiry(now),
+      ...this.#expectation(head),
+      ...this.#remarks(),
+    }
+  }
+
+  #expiry(now: bigint): Expiry {
+    const dice = this.#dice
+    return dice.oneIn(4)
+      ? { at: Timestamp.make(now + BigInt(dice.of([-1, 1, 90, 4000, 400 * 86_400])) * second) }
+      : { ttl: dice.of([1, 5, 60, 60, 3600, 3600, 366 * 86_400]) }
+  }
+
+  /** Of the accounts that hold something, most often; of any hold, even one that has ended, now and then. */
+  #resolving(now: bigint): HoldIntent {
+    const dice = this.#dice
+    const isMeetingExpired = dice.oneIn(10)
+    const holders = [...this.#ledger.heads.values()].filter(({ openHolds }) =>
+      openHolds.some(({ expiresAt }) => isMeetingExpired || expiresAt > now),
+    )
+    if (holders.length === 0) return this.#placing(now)
+    if (dice.oneIn(12)) {
+      return { _tag: "ExpireHolds", acctId: dice.oneIn(10) ? idOf(999_999) : dice.of(holders).acctId }
+    }
+    const old = this.#ledger.rows.filter(({ bchgId, holdId }) => holdId === bchgId)
+    const past = dice.oneIn(15) ? dice.of(old) : undefined
+    const head = past === undefined ? dice.of(holders) : this.#ledger.heads.get(past.acctId)!
+    const live = head.openHolds.filter(({ expiresAt }) => expiresAt > now)
+    const open = past === undefined ? dice.of(live.length > 0 && !dice.oneIn(8) ? live : head.openHolds) : undefined
+    const code = head.currency
+    const common = {
+      acctId: head.acctId,
+      holdId: past?.bchgId ?? open!.holdId,
+      ...this.#expectation(head),
+      ...this.#remarks(),
+    }
+    switch (dice.roll(5)) {
+      case 0:
+        return { _tag: "ReleaseHold", ...common }
+      case 1:
+        return {
+          _tag: "IncreaseHold",
+          amount: Money.Amount.make(this.#positive(code, 100)),
+          expiry: dice.oneIn(2) ? this.#expiry(now) : null,
+          ...common,
+        }
+      default: {
+        const share = open === undefined || dice.oneIn(8) ? undefined : this.#share(open.held, code)
+        const amount = dice.oneIn(3) ? null : Money.Amount.make(share ?? this.#positive(code, 300))
+        const others = [...this.#ledger.heads.values()].filter(({ currency }) => currency === code || dice.oneIn(10))
+        const to = dice.oneIn(2) ? (dice.oneIn(25) ? idOf(999_999) : (dice.of(others)?.acctId ?? null)) : null
+        return {
+          _tag: "CaptureHold",
+          amount,
+          isFinal: dice.oneIn(2),
+          to,
+          effectiveTime: this.#effectiveTime(now),
+          ...common,
+        }
+      }
+    }
+  }
+
+  /** Some of an amount, at least the smallest there is. */
+  #share(of: bigint, code: string): string {
+    const unit = 10n ** BigInt(4 - scales[code]!)
+    const units = (of < 0n ? -of : of) / unit
+    const share = (units * BigInt(1 + this.#dice.roll(4))) / 4n
+    return decimalOf((share === 0n ? 1n : share) * unit, scales[code]!)
+  }
+
+  #terms(): ChangeTerms {
+    const dice = this.#dice
+    const isClosing = dice.oneIn(3)
+    const empty = [...this.#ledger.heads.values()].filter(
+      ({ acctStatus, balance }) => balance === 0n && acctStatus !== "closed",
+    )
+    const frozen = [...this.#ledger.heads.values()].filter(({ acctStatus }) => /frozen/.test(acctStatus))
+    const wanted = isClosing ? empty : frozen
+    const head = wanted.length > 0 && !dice.oneIn(4) ? dice.of(wanted) : this.#account()
+    const code = head?.currency ?? "USD"
+    // Frozen accounts are mostly thawed again, so that there are some to work with.
+    const status = head !== undefined && head.acctStatus !== "open" ? "open" : dice.of(accountStatuses)
+    return {
+      _tag: "ChangeTerms",
+      acctId: head?.acctId ?? idOf(999_999),
+      acctStatus: isClosing ? "closed" : status === "closed" || dice.oneIn(3) ? undefined : status,
+      overdraftLimit: dice.oneIn(2)
+        ? undefined
+        : dice.oneIn(6)
+          ? null
+          : Money.Amount.make(dice.oneIn(3) ? "0" : this.#positive(code, 500)),
+      custName: dice.oneIn(4) ? "Augusta Ada King" : undefined,
+      reason: dice.oneIn(2) ? "a court" : null,
+      metadata: null,
+      ...this.#expectation(head, false),
+    }
+  }
+
+  #reversing(now: bigint): Intent {
+    const dice = this.#dice
+    const { heads, rows } = this.#ledger
+    const candidates = rows.filter(({ chgAmt, chgFlavor, reversesXactId }) => {
+      return chgAmt !== 0n && chgFlavor !== "INITIAL" && reversesXactId === null
+    })
+    if (candidates.length === 0) return this.#transaction(now)
+    // Mostly something recent, so that it is taken back more than once.
+    const recent = candidates.slice(dice.oneIn(4) ? 0 : -24)
+    const isForced = dice.oneIn(2)
+    // Credits that are spent: only force takes them back.
+    const spent = candidates.filter(({ acctId, chgAmt }) => {
+      const { balance, overdraftLimit } = heads.get(acctId)!
+      return overdraftLimit !== null && chgAmt > balance + overdraftLimit
+    })
+    const { xactId } = dice.of(isForced && spent.length > 0 ? spent : recent)
+    const original = candidates.filter((row) => row.xactId === xactId).map(({ acctId, chgAmt }) => ({ acctId, chgAmt }))
+    return {
+      _tag: "ReverseTransaction",
+      xactId,
+      original,
+      changes: dice.oneIn(2) ? null : this.#partly(original.map((leg) => ({ ...leg, head: heads.get(leg.acctId)! }))),
+      isForced,
+      effectiveTime: this.#effectiveTime(now),
+      ...this.#remarks(),
+    }
+  }
+
+  /** Of the only leg, or of two that go different ways in one currency, the same amount; or whatever. */
+  #partly(
+    legs: ReadonlyArray<{ readonly head: AccountState; readonly chgAmt: Money.Money }>,
+  ): NonNullable<ReverseTransaction["changes"]> {
+    const dice = this.#dice
+    const one = dice.of(legs)
+    const others = legs.filter(
+      ({ chgAmt, head }) => head.currency === one.head.currency && chgAmt < 0n !== one.chgAmt < 0n,
+    )
+    const share = dice.oneIn(10) ? this.#positive(one.head.currency, 300) : this.#share(one.chgAmt, one.head.currency)
+    const against = (amt: bigint) => (dice.oneIn(20) ? share : `${amt < 0n ? "" : "-"}${share}`)
+    const chosen = others.length === 0 || dice.oneIn(15) ? [one] : [one, dice.of(others)]
+    return chosen.map(({ chgAmt, head }) => this.#change(dice.oneIn(30) ? this.#account() : head, against(chgAmt)))
+  }
+
+  #account(): AccountState | undefined {
+    return this.#dice.oneIn(30) ? undefined : this.#dice.of([...this.#ledger.heads.values()])
   }
 
   /** For a transfer, mostly different accounts of one currency. */
@@ -337,10 +806,32 @@ class Callers {
   }
 
   #change(head: AccountState | undefined, amount: string): Change {
+    // Now and then all there is, so that accounts become empty.
+    const isAll = head !== undefined && head.balance !== 0n && this.#dice.oneIn(10)
+    const text = isAll ? decimalOf(-head.balance, scales[head.currency]!) : amount
+    return { acctId: head?.acctId ?? idOf(999_999), amount: Money.Amount.make(text), ...this.#expectation(head) }
+  }
+
+  #expectation(head: AccountState | undefined, mayRequire = true): Expectation {
     const dice = this.#dice
     const currency = dice.oneIn(60) ? Currency.make("EUR") : dice.oneIn(3) ? head?.currency : undefined
     const expectedSeq = dice.oneIn(60) ? (head?.acctSeq ?? 0) + 1 : dice.oneIn(3) ? head?.acctSeq : undefined
-    return { acctId: head?.acctId ?? idOf(999_999), amount: Money.Amount.make(amount), currency, expectedSeq }
+    if (!mayRequire || !dice.oneIn(8)) return { currency, expectedSeq }
+    const bound = dice.oneIn(2) ? "0" : decimalOf(head?.balance ?? 0n, scales[head?.currency ?? "USD"]!)
+    const condition = {
+      subject: dice.of(conditionSubjects),
+      comparison: dice.of(comparisons),
+      amount: Money.Amount.make(bound),
+    }
+    return { currency, expectedSeq, require: [condition] }
+  }
+
+  #remarks() {
+    return { description: this.#dice.oneIn(2) ? "rent" : null, metadata: null }
+  }
+
+  #effectiveTime(now: bigint): Timestamp.Timestamp | undefined {
+    return this.#dice.oneIn(4) ? Timestamp.make(now - BigInt(this.#dice.roll(1_000_000)) * second) : undefined
   }
 
   #positive(code: string, below: number): string {
@@ -355,6 +846,9 @@ class Callers {
   }
 }
 
+const respelled = (amount: Money.Amount): Money.Amount =>
+  Money.Amount.make(/\.\d{1,3}$/.test(amount) ? `${amount}0` : amount)
+
 /** A decimal string, by inserting the point. */
 const decimalOf = (value: bigint, scale: number): string => {
   const digits = String(value < 0n ? -value : value).padStart(5, "0")
@@ -363,42 +857,24 @@ const decimalOf = (value: bigint, scale: number): string => {
   return `${value < 0n ? "-" : ""}${digits.slice(0, -4)}${fraction === "" ? "" : `.${fraction}`}`
 }
 
-/** Other terms and holds, which come from elsewhere, to both at once. */
-const intervene = (dice: Dice, ledger: Ledger, model: Model) => {
-  const head = dice.of([...ledger.heads.values()])
-  const { acctId } = head
-  if (dice.oneIn(2)) {
-    const acctStatus = dice.of<AccountStatus>([...accountStatuses, "open", "open", "open", "open"])
-    ledger.write("TERMS", head, { acctStatus })
-    model.status.set(acctId, acctStatus)
-  } else {
-    const spendable = model.balance.get(acctId)! - model.held.get(acctId)! + (model.limit.get(acctId) ?? 0n)
-    // Whole units, which every currency has; nothing where nothing can be held.
-    const units =
-      spendable >= 10_000n ? BigInt(dice.roll(Number(spendable / 10_000n > 50n ? 50n : spendable / 10_000n))) : 0n
-    const held = model.held.get(acctId)! + units * 10_000n
-    ledger.write("HOLD", head, { heldAmt: Money.make(units * 10_000n), held: Money.make(held) })
-    model.held.set(acctId, held)
-  }
-  model.rows.set(acctId, model.rows.get(acctId)! + 1)
-}
+const steps = 1500
 
-const steps = 1200
-
-/** Every chain from its first row: dense, linked, in time, summed and sealed. */
+/** Every chain from its first row: storable, dense, linked, in time, summed and sealed; and its holds. */
 const assertChains = (ledger: Ledger, model: Model, seed: string) => {
   const ids = new Set(ledger.rows.map(({ bchgId }) => bchgId))
   assert.strictEqual(ids.size, ledger.rows.length, seed)
   const chains = Map.groupBy(ledger.rows, ({ acctId }) => acctId)
-  assert.deepStrictEqual([...chains.keys()].toSorted(), [...model.balance.keys()].toSorted(), seed)
+  assert.deepStrictEqual([...chains.keys()].toSorted(), [...model.books.keys()].toSorted(), seed)
   for (const [acctId, chain] of chains) {
     const where = `${seed}, account ${acctId}`
     let balance = 0n
     let held = 0n
     let hash = genesisHash(ledgerId, ledger.accounts.get(acctId)!)
+    let holds: ReadonlyArray<OpenHold> = noHolds
     chain.forEach((row, index) => {
       const before = index === 0 ? undefined : chain[index - 1]
       const { chgHash, ...unsealed } = row
+      assertStorable(row, where)
       balance += row.chgAmt
       held += row.heldAmt
       assert.strictEqual(row.acctSeq, index, where)
@@ -406,18 +882,29 @@ const assertChains = (ledger: Ledger, model: Model, seed: string) => {
       assert.strictEqual(row.balance, balance, where)
       assert.strictEqual(row.held, held, where)
       assert.strictEqual(seal(unsealed, hash).chgHash.toHex(), chgHash.toHex(), where)
-      if (before !== undefined) assert.isTrue(row.chgCreateTime > before.chgCreateTime, where)
-      if (row.overdraftLimit !== null) assert.isTrue(row.balance - row.held + row.overdraftLimit >= 0n, where)
+      if (before !== undefined) {
+        assert.isTrue(row.chgCreateTime > before.chgCreateTime, where)
+        assert.notStrictEqual(before.acctStatus, "closed", where)
+      }
+      if (row.chgFlavor === "CAPTURE") {
+        const { expiresAt } = holds.find(({ holdId }) => holdId === row.holdId)!
+        assert.isTrue(row.chgCreateTime < expiresAt, where)
+      }
+      holds = holdsAfter(holds, row)
       hash = chgHash
     })
-    assert.strictEqual(chain.length, model.rows.get(acctId), where)
+    assert.strictEqual(chain.length, model.books.get(acctId)!.rows, where)
+    assert.deepStrictEqual(byId(ledger.heads.get(acctId)!.openHolds), byId(holds), where)
   }
 }
+
+const byId = (holds: ReadonlyArray<OpenHold>) => new Map(holds.map((hold) => [hold.holdId, hold]))
 
 /** No transaction of several changes makes or loses money, so what is there is what came in from outside. */
 const assertConserved = (ledger: Ledger, model: Model, seed: string) => {
   const currencyOf = (acctId: AccountId) => ledger.accounts.get(acctId)!.currency
-  for (const legs of Map.groupBy(ledger.rows, ({ xactId }) => xactId).values()) {
+  const moving = ledger.rows.filter(({ chgAmt }) => chgAmt !== 0n)
+  for (const legs of Map.groupBy(moving, ({ xactId }) => xactId).values()) {
     if (legs.length === 1) continue
     for (const [currency, group] of Map.groupBy(legs, ({ acctId }) => currencyOf(acctId))) {
       assert.strictEqual(
@@ -431,6 +918,21 @@ const assertConserved = (ledger: Ledger, model: Model, seed: string) => {
     const states = [...ledger.heads.values()].filter(({ currency }) => currency === code)
     const total = states.reduce((sum, { balance }) => sum + balance, 0n)
     assert.strictEqual(total, model.inflow.get(code) ?? 0n, `${seed}, ${code}`)
+  }
+}
+
+/** All that was taken back of a transaction is on no account more than it did there. */
+const assertNeverMoreTakenBack = (ledger: Ledger, seed: string) => {
+  const taken = ledger.rows.filter(({ reversesXactId }) => reversesXactId !== null)
+  const groups = Map.groupBy(taken, ({ acctId, reversesXactId }) => `${reversesXactId} ${acctId}`)
+  for (const [name, rows] of groups) {
+    const [{ acctId, reversesXactId }] = rows as [BalanceChange]
+    const original = ledger.rows.find(
+      (row) => row.xactId === reversesXactId && row.acctId === acctId && row.chgAmt !== 0n,
+    )!
+    const back = rows.reduce((sum, { chgAmt }) => sum + chgAmt, 0n)
+    assert.isTrue(original.chgAmt < 0n ? back <= -original.chgAmt : back >= -original.chgAmt, `${seed}, ${name}`)
+    for (const { chgAmt } of rows) assert.notStrictEqual(chgAmt < 0n, original.chgAmt < 0n, `${seed}, ${name}`)
   }
 }
 
@@ -449,50 +951,114 @@ const verdicts = [
   "VersionConflict",
   "AmountOutOfRange",
   "InsufficientFunds",
+  "ConditionNotMet",
+  "HoldEnded",
+  "HoldExpired",
+  "NothingExpired",
+  "CaptureExceedsHold",
+  "ExpiryOutOfRange",
+  "AccountNotEmpty",
+  "OverdraftInUse",
+  "AlreadyReversed",
+  "ReversalExceedsTransaction",
 ]
 
-describe("the ledger and the model", () => {
-  it.each([1, 2, 20_261_123, 0xffff_ffff])("agree on what seed %i asks for", (number) => {
-    const seed = `seed ${number}`
-    const dice = new Dice(number)
-    const ledger = new Ledger()
-    const model = new Model()
-    const callers = new Callers(dice, ledger)
-    const seen = new Map<string, number>()
-    let clock = 1_795_426_200_000_000n
-    for (let step = 0; step < steps; step++) {
-      if (ledger.heads.size > 0 && dice.oneIn(15)) intervene(dice, ledger, model)
-      // The clock is set back now and then, and sometimes it stands still.
-      clock += BigInt(dice.oneIn(20) ? -dice.roll(1_000_000) : dice.roll(3))
-      const request = callers.next()
-      const rowsBefore = ledger.rows.length
-      const expected = model.submit(request)
-      const verdict = ledger.submit(request, Timestamp.make(clock))
-      const where = `${seed}, step ${step}`
-      if (verdict !== expected) {
-        const words = JSON.stringify(request, (_, value: unknown) =>
-          typeof value === "bigint" ? String(value) : value,
-        )
-        assert.fail(`${where}: the ledger says ${verdict}, the model ${expected}, of ${words}`)
-      }
-      assert.strictEqual(ledger.rows.length - rowsBefore, verdict === "Done" ? rowCount(request.intent) : 0, where)
-      assert.strictEqual(ledger.heads.size, model.balance.size, where)
-      for (const [acctId, { acctSeq, balance }] of ledger.heads) {
-        if (balance !== model.balance.get(acctId) || acctSeq !== model.rows.get(acctId)! - 1) {
-          assert.fail(`${where}: account ${acctId} has ${balance}, in the model ${model.balance.get(acctId)}`)
-        }
-      }
-      seen.set(verdict, (seen.get(verdict) ?? 0) + 1)
+const done = [
+  "OpenAccount",
+  "PostTransaction",
+  "PlaceHold",
+  "IncreaseHold",
+  "CaptureHold",
+  "ReleaseHold",
+  "ExpireHolds",
+  "ChangeTerms",
+  "ReverseTransaction",
+  "closed",
+  "aside RELEASE",
+  "aside TERMS",
+].map((name) => `Done: ${name}`)
+
+/** It stands still, goes on, is set back, and now and then so much time goes by that holds expire. */
+const passTime = (dice: Dice, clock: bigint): bigint => {
+  if (dice.oneIn(20)) return clock - BigInt(dice.roll(1_000_000))
+  if (dice.oneIn(80)) return clock + BigInt(dice.roll(4000)) * second
+  return clock + BigInt(dice.oneIn(10) ? dice.roll(5_000_000) : dice.roll(3))
+}
+
+const textOf = (request: Request) =>
+  JSON.stringify(request, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value))
+
+/** What both say, by how often; fails where they differ. */
+const compareOn = (number: number): ReadonlyMap<string, number> => {
+  const seed = `seed ${number}`
+  const dice = new Dice(number)
+  const ledger = new Ledger()
+  const model = new Model()
+  const callers = new Callers(dice, ledger)
+  const seen = new Map<string, number>()
+  const count = (name: string) => seen.set(name, (seen.get(name) ?? 0) + 1)
+  let clock = 1_795_426_200_000_000n
+  for (let step = 0; step < steps; step++) {
+    clock = passTime(dice, clock)
+    const request = callers.next(clock)
+    const rowsBefore = ledger.rows.length
+    const times = new Map<string, bigint>([...ledger.heads].map(([acctId, head]) => [acctId, head.chgCreateTime]))
+    const { id, verdict } = ledger.submit(request, Timestamp.make(clock))
+    const expected = model.submit(request, { now: clock, timeOf: (acctId) => times.get(acctId)!, id })
+    const where = `${seed}, step ${step}: ${textOf(request)}`
+    if (verdict !== expected) assert.fail(`the ledger says ${verdict}, the model ${expected}, at ${where}`)
+    const written = ledger.rows.slice(rowsBefore)
+    assert.strictEqual(written.length > 0, verdict === "Done", where)
+    assert.strictEqual(ledger.heads.size, model.books.size, where)
+    // The others, in which nothing can have changed, are looked at now and then.
+    for (const acctId of step % 50 === 0 ? ledger.heads.keys() : written.map((row) => row.acctId)) {
+      assert.deepStrictEqual(inTheBooks(ledger.heads.get(acctId)!), bookOf(model.books.get(acctId)!), where)
     }
-    const counts = JSON.stringify([...seen])
-    for (const verdict of verdicts)
-      assert.isAtLeast(seen.get(verdict) ?? 0, 1, `${seed} meets no ${verdict}: ${counts}`)
-    assert.isAtLeast(seen.get("Done")!, steps / 4, `${seed}: ${counts}`)
-    assert.strictEqual(
-      [...seen.values()].reduce((a, b) => a + b),
-      steps,
-    )
-    assertChains(ledger, model, seed)
-    assertConserved(ledger, model, seed)
-  })
+    count(verdict)
+    if (verdict !== "Done") continue
+    count(`Done: ${request.intent._tag}`)
+    for (const { chgFlavor, xactId } of written) if (xactId !== id) count(`Done: aside ${chgFlavor}`)
+    if (written.at(-1)!.acctStatus === "closed") count("Done: closed")
+  }
+  assertChains(ledger, model, seed)
+  assertConserved(ledger, model, seed)
+  assertNeverMoreTakenBack(ledger, seed)
+  return seen
+}
+
+describe("the ledger and the model", () => {
+  const seeds = [1, 2, 20_261_123, 0xffff_ffff]
+  const seen = new Map<number, ReadonlyMap<string, number>>()
+  const seenOf = (seed: number) => {
+    const known = seen.get(seed) ?? compareOn(seed)
+    seen.set(seed, known)
+    return known
+  }
+
+  it.each(seeds)("agree on what seed %i asks for", (seed) =>
+    assert.isAtLeast(seenOf(seed).get("Done")!, steps / 3, JSON.stringify(Object.fromEntries(seenOf(seed)))),
+  )
+
+  it.each([...verdicts, ...done])("have met %s", (name) =>
+    assert.isAtLeast(
+      seeds.reduce((sum, seed) => sum + (seenOf(seed).get(name) ?? 0), 0),
+      4,
+    ),
+  )
+})
+
+const inTheBooks = ({ acctSeq, acctStatus, balance, currency, held, openHolds, overdraftLimit }: AccountState) => ({
+  currency: currency as string,
+  balance: balance as bigint,
+  held: held as bigint,
+  limit: overdraftLimit ?? undefined,
+  status: acctStatus,
+  rows: acctSeq + 1,
+  holds: new Map(openHolds.map(({ expiresAt, held, holdId }) => [holdId as bigint, [held, expiresAt]])),
+})
+
+const bookOf = ({ holds, ...book }: Book) => ({
+  ...book,
+  held: heldIn(holds),
+  holds: new Map(holds.map(({ expires, id, left }) => [id, [left, expires]])),
 })
