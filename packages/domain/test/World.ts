@@ -564,6 +564,7 @@ const worldAsking = (...generators: ReadonlyArray<Arbitrary.Arbitrary<Asking>>):
 
 export const world = worldAsking(...aboutAccounts, opening)
 export const worldOfHold = worldAsking(holding)
+export const worldOfPosting = worldAsking(posting)
 export const worldOfReversal = worldAsking(reversing)
 
 /** Two requests, one about the first half of the accounts, one about the second. */
