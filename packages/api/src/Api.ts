@@ -335,6 +335,6 @@ export class Api extends HttpApi.make("banquo")
     OpenApi.annotations({
       title: "Banquo",
       version: "1.0.0",
-      description: `A bank-account ledger. Amounts are decimal strings, ids are strings, times are RFC 3339. Errors are \`application/problem+json\` (RFC 9457) with a \`code\`. A body has at most ${bodyBytesMax} bytes. Send an \`Idempotency-Key\` with each write: then it is safe to send it again.`,
+      description: `A bank-account ledger. Amounts are decimal strings, ids are strings, times are RFC 3339. Errors are \`application/problem+json\` (RFC 9457) with a \`code\`. A body has at most ${bodyBytesMax} bytes. Send an \`Idempotency-Key\` with each write: then it is safe to send it again. With \`dry_run\`, a write is judged and not made.`,
     }),
   ) {}

@@ -16,9 +16,13 @@ export const NewBatchItem = Schema.Struct({
 }).annotate({ identifier: "NewBatchItem" })
 
 /** A line of a stream. */
-export const NewStreamItem = Schema.Struct({ ...NewBatchItem.fields, dry_run: DryRunFlag }).annotate({
-  identifier: "NewStreamItem",
-})
+export const NewStreamItem = Schema.Struct({
+  ...NewBatchItem.fields,
+  dry_run: DryRunFlag.annotateKey({
+    description:
+      "true: the verdict says what would come of the line now, whichever of those before it are written by then; it is not written",
+  }),
+}).annotate({ identifier: "NewStreamItem" })
 
 const hasDistinctKeys = Schema.makeFilter((items: ReadonlyArray<typeof NewBatchItem.Type>) => {
   const keys = items.flatMap(({ idempotency_key }) => idempotency_key ?? [])

@@ -5,7 +5,7 @@ import { IdempotencyKey } from "@banquo/domain/Idempotency"
 import { Amount } from "@banquo/domain/Money"
 import { assert, layer } from "@effect/vitest"
 import * as Timestamp from "@banquo/domain/Timestamp"
-import { Effect, Layer, Stream } from "effect"
+import { Effect, Exit, Layer, Stream } from "effect"
 import { FetchHttpClient } from "effect/http"
 import * as TestServer from "../../server/test/TestServer.ts"
 import { setStatus } from "../../server/test/TestServer.ts"
@@ -15,6 +15,8 @@ import * as Problem from "../src/Problem.ts"
 
 const EUR = Currency.make("EUR")
 const amount = (text: string) => Amount.make(text)
+const newYear = Timestamp.parse("2020-01-01T00:00:00Z")!
+const key = (text: string) => ({ "idempotency-key": IdempotencyKey.make(text) })
 const newId = () => AccountId.make(crypto.randomUUID())
 
 const client = Effect.flatMap(TestServer.TestServer, ({ url }) => Client.make({ baseUrl: url }))
@@ -180,6 +182,105 @@ layer(withHttp, { excludeTestServices: true })("the typed client", (it) => {
       const frozen = yield* Effect.flip(post({}))
       assert.instanceOf(frozen, Problem.AccountFrozen)
       assert.strictEqual(frozen.account_status, "frozen")
+    }),
+  )
+
+  it.effect("holds, captures, reverses, freezes, and runs dry", () =>
+    Effect.gen(function* () {
+      const api = yield* client
+      const open = (balance: string) =>
+        Effect.map(
+          made(
+            api.accounts.open({
+              headers: {},
+              payload: { customer_name: "Ann", currency: EUR, initial_balance: amount(balance) },
+            }),
+          ),
+          ({ body }) => body.account_id,
+        )
+      const [ann, shop] = [yield* open("100"), yield* open("0")]
+
+      const { body: placed } = yield* made(
+        api.holds.place({ headers: key("hold"), payload: { account_id: ann, amount: amount("30"), ttl: 3600 } }),
+      )
+      const { hold_id } = placed.hold
+      assert.strictEqual(typeof hold_id, "bigint")
+      assert.deepStrictEqual([placed.hold.state, placed.hold.remaining], ["open", "30.00"])
+      const params = { hold_id }
+      assert.deepStrictEqual(yield* api.holds.read({ params }), placed.hold)
+      const expires_at = Timestamp.make(Timestamp.parse(placed.hold.expires_at)! + 1n)
+      const { body: increased } = yield* made(
+        api.holds.increase({ params, headers: {}, payload: { amount: amount("10"), expires_at } }),
+      )
+      assert.deepStrictEqual([increased.hold.amount, Timestamp.parse(increased.hold.expires_at)], ["40.00", expires_at])
+      const capture = { params, headers: key("capture"), payload: { amount: amount("15"), final: false, to: shop } }
+      const { body: captured } = yield* made(api.holds.capture(capture))
+      assert.deepStrictEqual(
+        captured.transaction.changes.map(({ account_id, flavor }) => [account_id, flavor]),
+        [
+          [ann, "CAPTURE"],
+          [shop, "FLOW"],
+        ],
+      )
+      const { body: released } = yield* made(api.holds.release({ params, headers: {}, payload: {} }))
+      assert.deepStrictEqual([released.hold.state, released.hold.released], ["released", "25.00"])
+      const again = yield* made(api.holds.capture(capture))
+      assert.deepStrictEqual([again.body, again.headers], [captured, { "idempotency-replayed": "true" }])
+      const page = yield* api.holds.list({ query: { account_id: ann, state: "released", limit: 1 } })
+      assert.deepStrictEqual(page, { holds: [released.hold], next_cursor: null })
+      const ended = yield* Effect.flip(api.holds.capture({ params, headers: {}, payload: {} }))
+      assert.instanceOf(ended, Problem.HoldAlreadyReleased)
+      assert.strictEqual(ended.hold_id, hold_id)
+
+      const reversal = { params: { transaction_id: captured.transaction.transaction_id }, headers: {}, payload: {} }
+      const { body: reversed } = yield* made(api.transactions.reverse(reversal))
+      assert.strictEqual(reversed.reverses_transaction_id, captured.transaction.transaction_id)
+      assert.instanceOf(yield* Effect.flip(api.transactions.reverse(reversal)), Problem.AlreadyReversed)
+
+      const terms = { params: { account_id: ann }, payload: { status: "debits_frozen", reason: "lost card" } } as const
+      const { body: frozen, headers } = yield* made(api.accounts.change({ ...terms, headers: key("freeze") }))
+      assert.deepStrictEqual([frozen.status, headers.etag], ["debits_frozen", `"${frozen.seq}"`])
+      const stale = yield* Effect.flip(api.accounts.change({ ...terms, headers: { "if-match": '"0"' } }))
+      assert.instanceOf(stale, Problem.PreconditionFailed)
+      const later = { ...terms, headers: { "if-match": headers.etag! } }
+      const renamed = yield* made(
+        api.accounts.change({ ...later, payload: { status: "open", customer_name: "Ann B.", overdraft_limit: null } }),
+      )
+      assert.deepStrictEqual([renamed.body.customer_name, renamed.body.balance.available], ["Ann B.", null])
+
+      const required = yield* Effect.flip(
+        api.transactions.post({
+          headers: {},
+          payload: {
+            changes: [{ account_id: shop, amount: amount("1"), require: { posted: { gt: amount("1") } } }],
+            effective_at: newYear,
+          },
+        }),
+      )
+      assert.instanceOf(required, Problem.ConditionNotMet)
+      assert.deepStrictEqual(
+        [required.subject, required.comparison, required.amount, required.actual],
+        ["posted", "gt", "1", "1.00"],
+      )
+
+      const change = { account_id: shop, amount: amount("1") }
+      const dry = yield* api.transactions.post({ headers: {}, payload: { changes: [change], dry_run: true } })
+      if (!("dry_run" in dry)) return assert.fail("it was made")
+      assert.deepStrictEqual([dry.replayed, dry.changes[0]!.balance.posted], [false, "1.00"])
+      const { body } = yield* api.accounts.change({
+        ...terms,
+        headers: {},
+        payload: { status: "frozen", dry_run: true },
+      })
+      assert.isTrue("dry_run" in body)
+      // Who says that nothing is asked dry, and asks so, has a bug.
+      for (const answer of [
+        made(api.transactions.post({ headers: {}, payload: { changes: [change], dry_run: true } })),
+        made(api.accounts.change({ ...terms, headers: {}, payload: { status: "frozen", dry_run: true } })),
+      ]) {
+        assert.isTrue(Exit.hasDies(yield* Effect.exit<unknown, unknown, never>(answer)))
+      }
+      assert.strictEqual((yield* api.accounts.read({ params: { account_id: ann } })).body.status, "open")
     }),
   )
 

@@ -18,7 +18,7 @@ export const page = HttpServerResponse.html(`<!doctype html>
 </head>
 <body>
 <h1>Banquo</h1>
-<p>A bank-account ledger. This is its HTTP API.</p>
+<p>A bank-account ledger: accounts, transactions, holds, statements. This is its HTTP API.</p>
 <dl>
 <dt><a href="/docs">Documentation</a></dt>
 <dd>every route, to read and to try</dd>

@@ -249,12 +249,8 @@ layer(TestServer.layerWithClock, { excludeTestServices: true })("a hold", (it) =
   it.effect("ends once: whatever comes after is told how", () =>
     Effect.gen(function* () {
       const { account_id } = yield* open({ initial_balance: "100" })
-      const endings: ReadonlyArray<
-        readonly [
-          code: string,
-          end: (id: string) => Effect.Effect<unknown, never, TestServer.TestServer | TestServer.LaterClock>,
-        ]
-      > = [
+      type End = (id: string) => Effect.Effect<unknown, never, TestServer.TestServer | TestServer.LaterClock>
+      const endings: ReadonlyArray<readonly [code: string, end: End]> = [
         ["hold_already_captured", (id) => done(id, "capture")],
         ["hold_already_captured", (id) => done(id, "capture", { amount: "1" })],
         ["hold_already_released", (id) => done(id, "release")],
