@@ -247,6 +247,8 @@ export class ReversalExceedsTransaction extends Schema.TaggedError<ReversalExcee
   }
 }
 
+const comparisonWords = { gte: "at least", lte: "at most", gt: "more than", lt: "less than", eq: "exactly" } as const
+
 export class ConditionNotMet extends Schema.TaggedError<ConditionNotMet>()("ConditionNotMet", {
   accountId: AccountId,
   subject: Schema.Literals(conditionSubjects),
@@ -256,6 +258,6 @@ export class ConditionNotMet extends Schema.TaggedError<ConditionNotMet>()("Cond
   actual: Schema.NullOr(Schema.String),
 }) {
   override get message() {
-    return `${this.subject} of account ${this.accountId} would be ${this.actual ?? "without limit"}, which is not ${this.comparison} ${this.amount}`
+    return `${this.subject} of account ${this.accountId} would be ${this.actual ?? "without limit"}, and must be ${comparisonWords[this.comparison]} ${this.amount}`
   }
 }
