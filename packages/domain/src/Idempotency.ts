@@ -32,7 +32,7 @@ export type IdempotencyKey = typeof IdempotencyKey.Type
 export const idemKey = (actor: Actor, key: IdempotencyKey): string => `${actor} ${key}`
 
 /** What {@link Request.idempotencyKey} is stored as, if it is there. */
-export const idemKeyOf = ({ actor, idempotencyKey }: Request): string | null =>
+export const idemKeyOf = ({ actor, idempotencyKey }: Pick<Request, "actor" | "idempotencyKey">): string | null =>
   idempotencyKey === null ? null : idemKey(actor, idempotencyKey)
 
 /**

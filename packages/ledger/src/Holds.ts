@@ -42,7 +42,7 @@ import { CurrentActor } from "./CurrentActor.ts"
 import type { DatabaseUnavailable } from "./DatabaseError.ts"
 import { type DbConn, read } from "./DbConn.ts"
 import type { Posted } from "./Posted.ts"
-import { write, type WriteError } from "./WritePath.ts"
+import { failUnlessUsed, write, type WriteError } from "./WritePath.ts"
 
 /** A hold and the currency of its account, which its amounts are in. */
 export interface HoldInfo extends Hold {
@@ -182,9 +182,9 @@ const change = <I extends IncreaseHold | CaptureHold | ReleaseHold>(
   intentOf: (acctId: AccountId) => I,
 ): Effect.Effect<PostedHold, HoldChangeError<I>, DbConn> =>
   Effect.gen(function* () {
-    const actor = yield* CurrentActor
-    const [first] = yield* readHold(holdId)
-    const posted = yield* write({ intent: intentOf(first.acctId), ...askedBy(actor, options) })
+    const asked = askedBy(yield* CurrentActor, options)
+    const [first] = yield* readHold(holdId).pipe(Effect.catchTag("HoldNotFound", failUnlessUsed(asked)))
+    const posted = yield* write({ intent: intentOf(first.acctId), ...asked })
     return { hold: infoAfter(yield* readHold(holdId), posted), posted }
   }).pipe(
     Effect.catchIf(

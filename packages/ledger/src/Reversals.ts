@@ -11,7 +11,7 @@ import { CurrentActor } from "./CurrentActor.ts"
 import type { DbConn } from "./DbConn.ts"
 import type { Posted, PostedChange } from "./Posted.ts"
 import { fetchTransaction } from "./Transactions.ts"
-import { write, type WriteError } from "./WritePath.ts"
+import { failUnlessUsed, write, type WriteError } from "./WritePath.ts"
 
 export interface ReverseTransactionOptions {
   /** Of the opposite sign to the transaction's, on accounts of it; default: all that was not taken back before. */
@@ -41,10 +41,10 @@ export const reverseTransaction = (
   DbConn
 > =>
   Effect.gen(function* () {
-    const actor = yield* CurrentActor
-    const { changes } = yield* fetchTransaction(transactionId)
-    const original = changes.filter(isReversible)
-    if (original.length === 0) return yield* new NotReversible({ transactionId })
+    const asked = { actor: yield* CurrentActor, idempotencyKey: options.idempotencyKey ?? null }
+    const original = yield* reversibleOf(transactionId).pipe(
+      Effect.catchTag(["TransactionNotFound", "NotReversible"], failUnlessUsed(asked)),
+    )
     return yield* write({
       intent: {
         _tag: "ReverseTransaction",
@@ -56,10 +56,15 @@ export const reverseTransaction = (
         metadata: options.metadata ?? null,
         effectiveTime: options.effectiveTime,
       },
-      actor,
-      idempotencyKey: options.idempotencyKey ?? null,
+      ...asked,
     })
   })
+
+const reversibleOf = Effect.fnUntraced(function* (transactionId: TransactionId) {
+  const { changes } = yield* fetchTransaction(transactionId)
+  const original = changes.filter(isReversible)
+  return original.length === 0 ? yield* new NotReversible({ transactionId }) : original
+})
 
 const isReversible = ({ chgAmt, chgFlavor, reversesXactId }: PostedChange): boolean =>
   chgAmt !== 0n && chgFlavor !== "INITIAL" && reversesXactId === null

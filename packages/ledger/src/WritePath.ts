@@ -221,6 +221,22 @@ export const selectPosted = Effect.fnUntraced(function* (requests: ReadonlyArray
   return index < 0 ? undefined : yield* new RequestRefused({ index, refusal: new IdempotencyKeyReused() })
 })
 
+/**
+ * Fails with `error`, that what the request names is not there or not fit for it; but idempotency comes first: with
+ * `IdempotencyKeyReused` where its key is used, which must have been for another.
+ */
+export const failUnlessUsed =
+  (request: Pick<Request, "actor" | "idempotencyKey">) =>
+  <E>(error: E): Effect.Effect<never, E | IdempotencyKeyReused | DatabaseUnavailable, DbConn> => {
+    const key = idemKeyOf(request)
+    if (key === null) return Effect.fail(error)
+    return Effect.flatMap(
+      read((sql) => BalanceChangeTable.selectUsedKeys(sql, [key])),
+      (used): Effect.Effect<never, E | IdempotencyKeyReused> =>
+        Effect.fail(used.length > 0 ? new IdempotencyKeyReused() : error),
+    )
+  }
+
 /** What one request has brought about; `"reused"` if its key or chosen account id was used for a different one. */
 const selectPostedOf = Effect.fnUntraced(function* (request: Request) {
   const { intent } = request

@@ -458,6 +458,30 @@ layer(TestServer.layer, { excludeTestServices: true })("a key", (it) => {
     }),
   )
 
+  it.effect("comes before existence: used for something else, it is refused whatever the path names", () =>
+    Effect.gen(function* () {
+      const { account_id } = yield* open({ initial_balance: "10" })
+      const key = { "idempotency-key": "named" }
+      assert.strictEqual((yield* post(transactions, { changes: [{ account_id, amount: "1" }] }, key)).status, 201)
+      const { hold_id } = yield* hold(account_id, "1")
+      const [none, noOne] = ["999999999", crypto.randomUUID()]
+      for (const [path, body, status, code] of [
+        [`${holds}/${none}/increase`, { amount: "1" }, 404, "hold_not_found"],
+        [`${holds}/${none}/capture`, {}, 404, "hold_not_found"],
+        [`${holds}/${none}/release`, {}, 404, "hold_not_found"],
+        [`${transactions}/${none}/reverse`, {}, 404, "transaction_not_found"],
+        [`${transactions}/${hold_id}/reverse`, {}, 422, "not_reversible"],
+        [holds, { account_id: noOne, amount: "1" }, 404, "account_not_found"],
+        [transactions, { changes: [{ account_id: noOne, amount: "1" }] }, 404, "account_not_found"],
+      ] as const) {
+        assertProblem(yield* post(path, body, key), 422, "idempotency_key_reused")
+        assertProblem(yield* post(path, body, { "idempotency-key": `unused-${crypto.randomUUID()}` }), status, code)
+      }
+      const amended = yield* patch(`/v1/accounts/${noOne}`, { status: "open" }, key)
+      assertProblem(amended, 422, "idempotency_key_reused")
+    }),
+  )
+
   it.effect("sent by many at once captures once", () =>
     Effect.gen(function* () {
       const { account_id } = yield* open({ initial_balance: "10" })
