@@ -9,9 +9,11 @@ export interface Asked {
 
 /** A change as the server said that it was made. */
 export interface Acknowledged extends Asked {
-  /** The `bchg_id` in decimal. */
-  readonly changeId: string
+  /** The `bchg_id` in decimal; `null`: the answer does not say it. */
+  readonly changeId: string | null
   readonly seq: number
+  /** How what is held changed; a decimal string. */
+  readonly held: string
   /** After the change; a decimal string. */
   readonly balance: string
   /** In hexadecimal. */
@@ -32,7 +34,8 @@ export interface Attempt {
   /** Not earlier than the answer came. */
   readonly received: number
   readonly outcome: Outcome
-  readonly asked: ReadonlyArray<Asked>
+  /** The changes that move money; `null`: how much, only the ledger can know. */
+  readonly asked: ReadonlyArray<Asked> | null
   /** As acknowledged, in the order of the request; else empty. */
   readonly changes: ReadonlyArray<Acknowledged>
 }

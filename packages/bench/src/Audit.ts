@@ -6,6 +6,7 @@ import type { Account } from "@banquo/domain/Account"
 import type { AccountId } from "@banquo/domain/AccountId"
 import type { BalanceChange } from "@banquo/domain/BalanceChange"
 import { genesisHash, seal } from "@banquo/domain/ChangeHash"
+import { holdsAfter, isExpired, noHolds, type OpenHold } from "@banquo/domain/Hold"
 import { type Amount, fromAmount } from "@banquo/domain/Money"
 import type { Acknowledged, Asked, Attempt, ClientLog, Look } from "./Attempt.ts"
 
@@ -25,6 +26,10 @@ export const faultKinds = {
   "wrong hash": "a hash does not follow from its change and the hash before",
   "time runs back": "a change is not later than the one before it",
   unbalanced: "the legs of a transaction do not sum to zero",
+  "held without a hold": "what an account holds is not the sum of its open holds",
+  "beyond the hold": "more was captured or released of a hold than was left of it",
+  "captured too late": "a hold was captured when it had expired",
+  "reversed too much": "reversals took back more than there was, or what cannot be taken back",
   "money made or lost": "the balances have changed by something else than what was acknowledged",
   reordered: "a change that was sent after another was acknowledged comes before it",
   "stale read": "a read misses a change that was acknowledged before it was sent",
@@ -42,7 +47,7 @@ export interface Evidence {
   readonly ledgerId: string
   /** Those whose chain begins in `rows`. */
   readonly accounts: ReadonlyMap<AccountId, Account>
-  /** The newest row of each account before the run, for those that `rows` go on from. */
+  /** The newest row of each account before the run, for those that `rows` go on from. None of them has an open hold. */
   readonly tails: ReadonlyMap<AccountId, BalanceChange>
   /** What was stored in the run, in any order. */
   readonly rows: ReadonlyArray<BalanceChange>
@@ -60,10 +65,15 @@ export const audit = (evidence: Evidence): ReadonlyArray<Fault> => {
   if (after !== before) fault("old rows changed", `there were ${before}, now ${after}`)
   auditChains(evidence, fault)
   auditLegs(evidence.rows, fault)
+  auditReversals(evidence.rows, fault)
+  const chains = [...Map.groupBy(evidence.rows, ({ acctId }) => acctId).values()].map((chain) =>
+    chain.toSorted((a, b) => a.acctSeq - b.acctSeq),
+  )
+  for (const chain of chains) auditHolds(chain, fault)
   if (evidence.log !== null) {
     const { attempts, looks } = evidence.log
     auditAcknowledged(evidence.rows, attempts, fault)
-    auditKeys(evidence.rows, attempts, fault)
+    auditKeys(evidence.rows, attempts, asidesOf(chains), fault)
     auditMoney(evidence.rows, attempts, fault)
     auditOrder(attempts, fault)
     auditLooks(looks, attempts, fault)
@@ -104,20 +114,82 @@ const auditChains = ({ accounts, ledgerId, rows, tails }: Evidence, fault: Repor
 /** In one currency, as all accounts of the benchmark are. */
 const auditLegs = (rows: ReadonlyArray<BalanceChange>, fault: Report) => {
   for (const [xactId, legs] of Map.groupBy(rows, (row) => row.xactId)) {
-    const sum = legs.reduce((total, { chgAmt }) => total + chgAmt, 0n)
-    if (legs.length > 1 && sum !== 0n) fault("unbalanced", `transaction ${xactId} sums to ${sum} ten-thousandths`)
+    const moving = legs.filter(({ chgAmt }) => chgAmt !== 0n)
+    const sum = moving.reduce((total, { chgAmt }) => total + chgAmt, 0n)
+    if (moving.length > 1 && sum !== 0n) fault("unbalanced", `transaction ${xactId} sums to ${sum} ten-thousandths`)
     if (!legs.some(({ bchgId }) => bchgId === xactId)) fault("unbalanced", `transaction ${xactId} lacks its first leg`)
+  }
+}
+
+/** The rows of one account in their order. */
+type Chain = ReadonlyArray<BalanceChange>
+
+const auditHolds = (chain: Chain, fault: Report) => {
+  let holds: ReadonlyArray<OpenHold> = noHolds
+  for (const row of chain) {
+    const at = `account ${row.acctId}, sequence ${row.acctSeq}, hold ${row.holdId}`
+    const hold = holds.find(({ holdId }) => holdId === row.holdId)
+    const isOpen = hold !== undefined || row.holdId === row.bchgId
+    if (row.holdId !== null && (!isOpen || (hold?.held ?? 0n) + row.heldAmt < 0n)) fault("beyond the hold", at)
+    if (row.chgFlavor === "CAPTURE") {
+      if (row.chgAmt !== row.heldAmt) fault("beyond the hold", `${at}: ${row.chgAmt} taken for ${row.heldAmt} held`)
+      if (hold !== undefined && isExpired(hold, row.chgCreateTime)) fault("captured too late", at)
+    }
+    if (isOpen) holds = holdsAfter(holds, row)
+    if (row.held !== holds.reduce((sum, { held }) => sum + held, 0n)) fault("held without a hold", at)
+  }
+}
+
+/**
+ * Rows that nobody needs to have asked for: those that let go of holds which had expired, and those by which a forced
+ * reversal raises a limit.
+ */
+const asidesOf = (chains: ReadonlyArray<Chain>): ReadonlySet<BalanceChange> => {
+  const asides = new Set<BalanceChange>()
+  for (const chain of chains) {
+    let holds: ReadonlyArray<OpenHold> = noHolds
+    for (const [index, row] of chain.entries()) {
+      const hold = holds.find(({ holdId }) => holdId === row.holdId)
+      if (row.chgFlavor === "RELEASE" && hold !== undefined && isExpired(hold, row.chgCreateTime)) asides.add(row)
+      if (row.chgFlavor === "TERMS") {
+        const next = chain.slice(index + 1).find(({ chgFlavor }) => chgFlavor !== "RELEASE")
+        if (next !== undefined && next.reversesXactId !== null) asides.add(row)
+      }
+      if (hold !== undefined || row.holdId === row.bchgId) holds = holdsAfter(holds, row)
+    }
+  }
+  return asides
+}
+
+const legOf = (xactId: bigint | null, acctId: AccountId) => `transaction ${xactId}, account ${acctId}`
+
+/** On no account more than the transaction did there, and of no reversal. */
+const auditReversals = (rows: ReadonlyArray<BalanceChange>, fault: Report) => {
+  const reversals = rows.filter(({ reversesXactId }) => reversesXactId !== null)
+  if (reversals.length === 0) return
+  const moved = new Map<string, bigint>()
+  for (const { acctId, chgAmt, chgFlavor, reversesXactId, xactId } of rows) {
+    if (chgAmt !== 0n && chgFlavor !== "INITIAL" && reversesXactId === null) moved.set(legOf(xactId, acctId), chgAmt)
+  }
+  for (const [leg, taken] of Map.groupBy(reversals, (row) => legOf(row.reversesXactId, row.acctId))) {
+    const there = moved.get(leg) ?? 0n
+    const back = taken.reduce((sum, { chgAmt }) => sum - chgAmt, 0n)
+    if (there > 0n ? back < 0n || back > there : back > 0n || back < there) {
+      fault("reversed too much", `${leg}: ${back} ten-thousandths of ${there}`)
+    }
   }
 }
 
 const auditAcknowledged = (rows: ReadonlyArray<BalanceChange>, attempts: ReadonlyArray<Attempt>, fault: Report) => {
   const byId = Map.groupBy(rows, ({ bchgId }) => String(bchgId))
+  const bySeq = new Map(rows.map((row) => [`${row.acctId} ${row.acctSeq}`, row]))
   for (const [id, same] of byId) if (same.length > 1) fault("doubled", `change ${id} is stored ${same.length} times`)
   for (const { asked, changes, key, outcome } of attempts) {
     if (outcome !== "acknowledged" && outcome !== "replayed") continue
-    if (!isAsAsked(asked, changes)) fault("other than asked", `key ${key}`)
+    if (asked !== null && !isAsAsked(asked, changes)) fault("other than asked", `key ${key}`)
     for (const change of changes) {
-      const row = byId.get(change.changeId)?.[0]
+      const row =
+        change.changeId === null ? bySeq.get(`${change.acctId} ${change.seq}`) : byId.get(change.changeId)?.[0]
       const at = `key ${key}, account ${change.acctId}, sequence ${change.seq}, change ${change.changeId}`
       if (row === undefined) fault("lost", at)
       else if (!isAsAcknowledged(row, change) || keyOf(row.idemKey) !== (row.bchgId === row.xactId ? key : null)) {
@@ -127,17 +199,24 @@ const auditAcknowledged = (rows: ReadonlyArray<BalanceChange>, attempts: Readonl
   }
 }
 
-const isAsAsked = (asked: ReadonlyArray<Asked>, changes: ReadonlyArray<Acknowledged>): boolean =>
-  asked.length === changes.length &&
-  asked.every(({ acctId, amount }, index) => {
-    const change = changes[index]!
-    return change.acctId === acctId && money(change.amount) === money(amount)
-  })
+const isAsAsked = (asked: ReadonlyArray<Asked>, changes: ReadonlyArray<Acknowledged>): boolean => {
+  const [wanted, moved] = [asked.filter(isMoving), changes.filter(isMoving)]
+  return (
+    wanted.length === moved.length &&
+    wanted.every(({ acctId, amount }, index) => {
+      const change = moved[index]!
+      return change.acctId === acctId && money(change.amount) === money(amount)
+    })
+  )
+}
+
+const isMoving = ({ amount }: Asked): boolean => money(amount) !== 0n
 
 const isAsAcknowledged = (row: BalanceChange, change: Acknowledged): boolean =>
   row.acctId === change.acctId &&
   row.acctSeq === change.seq &&
   row.chgAmt === money(change.amount) &&
+  row.heldAmt === money(change.held) &&
   row.balance === money(change.balance) &&
   Buffer.from(row.chgHash).toString("hex") === change.hash
 
@@ -145,7 +224,12 @@ const isAsAcknowledged = (row: BalanceChange, change: Acknowledged): boolean =>
 const keyOf = (idemKey: string | null): string | null =>
   idemKey === null ? null : idemKey.slice(idemKey.indexOf(" ") + 1)
 
-const auditKeys = (rows: ReadonlyArray<BalanceChange>, attempts: ReadonlyArray<Attempt>, fault: Report) => {
+const auditKeys = (
+  rows: ReadonlyArray<BalanceChange>,
+  attempts: ReadonlyArray<Attempt>,
+  asides: ReadonlySet<BalanceChange>,
+  fault: Report,
+) => {
   const stored = new Map<string, BalanceChange>()
   for (const row of rows) {
     const key = keyOf(row.idemKey)
@@ -163,11 +247,11 @@ const auditKeys = (rows: ReadonlyArray<BalanceChange>, attempts: ReadonlyArray<A
     if (stored.has(key) && same.every(({ outcome }) => outcome === "refused")) fault("refused but stored", `key ${key}`)
   }
   // Each transaction of a run has a key, which its first row bears.
-  for (const row of rows) {
-    const key = keyOf(row.idemKey)
-    if (row.bchgId === row.xactId && (key === null || !byKey.has(key))) {
-      fault("never asked for", `transaction ${row.xactId} of account ${row.acctId}`)
-    }
+  for (const [xactId, legs] of Map.groupBy(rows, (row) => row.xactId)) {
+    const first = legs.find(({ bchgId }) => bchgId === xactId)
+    const key = keyOf(first?.idemKey ?? null)
+    const isAsked = key === null ? legs.every((row) => asides.has(row)) : byKey.has(key)
+    if (first !== undefined && !isAsked) fault("never asked for", `transaction ${xactId} of account ${first.acctId}`)
   }
 }
 

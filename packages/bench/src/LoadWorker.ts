@@ -12,7 +12,7 @@ import { Client, type Dispatcher } from "undici"
 import type { Acknowledged, Attempt, Look, Outcome } from "./Attempt.ts"
 import type { Latency, LoadOptions, LoadResult, Message } from "./Load.ts"
 import * as Random from "./Random.ts"
-import { type Ask, make as makeWorkload } from "./Workload.ts"
+import { type Ask, type Made, make as makeWorkload } from "./Workload.ts"
 
 const options = workerData as LoadOptions
 const random = Random.make(options.seed)
@@ -62,7 +62,7 @@ const settle = (ask: Ask, intended: number, sent: number, answer: Answer): void 
     if (isCounted) counts.reads += 1
     return
   }
-  const verdicts = verdictsOf(ask, answer)
+  const { made, verdicts } = verdictsOf(ask, answer)
   for (const [index, { asked, key }] of ask.writes.entries()) {
     const { changes, outcome } = verdicts[index] ?? unknown
     attempts.push({ key, sent, received, outcome, asked, changes })
@@ -71,7 +71,7 @@ const settle = (ask: Ask, intended: number, sent: number, answer: Answer): void 
       if (outcome === "acknowledged") counts.changes += changes.length
     }
   }
-  workload.ended(ask, verdicts[0]?.outcome ?? "unknown")
+  workload.ended(ask, verdicts[0]?.outcome ?? "unknown", made)
 }
 
 interface Verdict {
@@ -82,16 +82,56 @@ interface Verdict {
 const refused: Verdict = { outcome: "refused", changes: [] }
 const unknown: Verdict = { outcome: "unknown", changes: [] }
 
-/** One for each write of the request. */
-const verdictsOf = (ask: Exclude<Ask, { readonly _tag: "Read" }>, answer: Answer): ReadonlyArray<Verdict> => {
-  const { body, isReplayed, status } = answer
+interface Verdicts {
+  /** One for each write of the request. */
+  readonly verdicts: ReadonlyArray<Verdict>
+  readonly made: Made
+}
+
+const verdictsOf = (ask: Exclude<Ask, { readonly _tag: "Read" }>, { body, isReplayed, status }: Answer): Verdicts => {
   if (status >= 200 && status < 300) {
-    const outcome = isReplayed ? "replayed" : "acknowledged"
-    return ask._tag === "Post" ? [{ outcome, changes: changesOf(JSON.parse(body)) }] : batchOf(body)
+    if (ask._tag === "Batch") return { verdicts: batchOf(body), made: {} }
+    return madeOf(JSON.parse(body), isReplayed ? "replayed" : "acknowledged")
   }
   // `database_unavailable` may mean that the answer got lost after the work was done.
   const isRefused = (status >= 400 && status < 500) || (status === 503 && !body.includes('"database_unavailable"'))
-  return ask.writes.map(() => (isRefused ? refused : unknown))
+  return { verdicts: ask.writes.map(() => (isRefused ? refused : unknown)), made: {} }
+}
+
+/** Of an account the answer has no change, but all that is to be known of the newest one. */
+interface AccountJson {
+  readonly account_id: string
+  readonly seq: number
+  readonly balance: { readonly posted: string }
+  readonly hash: string
+}
+
+type WrittenJson =
+  | TransactionJson
+  | { readonly hold: { readonly hold_id: string }; readonly transaction: TransactionJson }
+  | { readonly dry_run: true }
+  | AccountJson
+
+const madeOf = (answer: WrittenJson, outcome: Outcome): Verdicts => {
+  // Nothing was written.
+  if ("dry_run" in answer) return { verdicts: [refused], made: {} }
+  if ("account_id" in answer) {
+    const { account_id: acctId, balance, hash, seq } = answer
+    return {
+      verdicts: [
+        { outcome, changes: [{ changeId: null, acctId, seq, amount: "0", held: "0", balance: balance.posted, hash }] },
+      ],
+      made: {},
+    }
+  }
+  const transaction = "hold" in answer ? answer.transaction : answer
+  return {
+    verdicts: [{ outcome, changes: changesOf(transaction) }],
+    made: {
+      transactionId: transaction.transaction_id,
+      ...("hold" in answer ? { holdId: answer.hold.hold_id } : {}),
+    },
+  }
 }
 
 interface ChangeJson {
@@ -99,11 +139,13 @@ interface ChangeJson {
   readonly account_id: string
   readonly seq: number
   readonly amount: string
+  readonly held_amount: string
   readonly balance: { readonly posted: string }
   readonly hash: string
 }
 
 interface TransactionJson {
+  readonly transaction_id: string
   readonly changes: ReadonlyArray<ChangeJson>
 }
 
@@ -113,6 +155,7 @@ const changesOf = ({ changes }: TransactionJson): ReadonlyArray<Acknowledged> =>
     acctId: change.account_id,
     seq: change.seq,
     amount: change.amount,
+    held: change.held_amount,
     balance: change.balance.posted,
     hash: change.hash,
   }))
@@ -130,7 +173,7 @@ const batchOf = (body: string): ReadonlyArray<Verdict> => {
 }
 
 const lookOf = (acctId: string, sent: number, received: number, body: string): Look => {
-  const { changes } = JSON.parse(body) as TransactionJson
+  const { changes } = JSON.parse(body) as Pick<TransactionJson, "changes">
   const isDense = changes.every(({ seq }, index) => index === 0 || seq === changes[index - 1]!.seq - 1)
   return { acctId, sent, received, newestSeq: changes[0]?.seq ?? -1, isDense }
 }
@@ -170,7 +213,7 @@ class Connection implements Dispatcher.DispatchHandler {
     this.#client.dispatch(
       ask._tag === "Read"
         ? { method: "GET", path: ask.path }
-        : { method: "POST", path: ask.path, body: ask.body, headers: headersOf(ask) },
+        : { method: methodOf(ask), path: ask.path, body: ask.body, headers: headersOf(ask) },
       this,
     )
   }
@@ -208,6 +251,8 @@ class Connection implements Dispatcher.DispatchHandler {
     if (isOver && inFlight === 0) isDrained()
   }
 }
+
+const methodOf = (ask: Exclude<Ask, { readonly _tag: "Read" }>) => ("method" in ask ? (ask.method ?? "POST") : "POST")
 
 const headersOf = (ask: Exclude<Ask, { readonly _tag: "Read" }>): Record<string, string> =>
   ask._tag === "Post"

@@ -112,6 +112,20 @@ export const scenarios: ReadonlyArray<Scenario> = [
     series: [series("banquo", "transfers", { instances: [1, 3] }, {}), series("lock-row", "transfers", {}, null)],
   },
   {
+    name: "kinds",
+    title: "What a transfer and a hold cost beside a plain change",
+    series: [
+      series("banquo", "uniform", {}, null),
+      series("banquo", "transfers", {}, null),
+      series("banquo", "holds", {}, null),
+    ],
+  },
+  {
+    name: "life",
+    title: "Whole lives of a few accounts, by three instances at once",
+    series: [series("banquo", "life", { instances: [3] }, { instances: [3] })],
+  },
+  {
     name: "replays",
     title: "Replays of keys",
     series: [series("banquo", "replays", { instances: [1, 3] }, {})],

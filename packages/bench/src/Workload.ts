@@ -1,5 +1,6 @@
 /** What clients ask for: an endless series of requests for each kind of work. */
-import type { Asked, Outcome } from "./Attempt.ts"
+import type { Asked, Attempt, Outcome } from "./Attempt.ts"
+import * as Life from "./Life.ts"
 import * as Random from "./Random.ts"
 
 /** The kinds of work, and what each is in a report. */
@@ -12,6 +13,8 @@ export const workloads = {
   replays: "one change; half of the requests repeat an earlier one with its key",
   batches: "500 changes in one request, each with its own verdict",
   history: "one change, or as often the newest 50 changes of an account",
+  holds: "a hold is placed, or one that was placed before is captured",
+  life: "anything that can be asked of 60 accounts: changes, holds, terms, reversals, again, at once and of one another",
 } as const
 export type WorkloadName = keyof typeof workloads
 
@@ -27,18 +30,31 @@ const refusedOneIn = 50
 /** A transaction that a request asks for. */
 export interface Write {
   readonly key: string
-  readonly asked: ReadonlyArray<Asked>
+  readonly asked: Attempt["asked"]
 }
 
 export type Ask =
-  | { readonly _tag: "Post"; readonly path: string; readonly body: string; readonly writes: readonly [Write] }
+  | {
+      readonly _tag: "Post"
+      /** Default: POST. */
+      readonly method?: "PATCH"
+      readonly path: string
+      readonly body: string
+      readonly writes: readonly [Write]
+    }
   | { readonly _tag: "Batch"; readonly path: string; readonly body: string; readonly writes: ReadonlyArray<Write> }
   | { readonly _tag: "Read"; readonly path: string; readonly acctId: string }
 
 export interface Workload {
   readonly next: () => Ask
-  /** To be told how each request ended. */
-  readonly ended: (ask: Ask, outcome: Outcome) => void
+  /** To be told how each request ended, and what later ones may be about. */
+  readonly ended: (ask: Ask, outcome: Outcome, made: Made) => void
+}
+
+/** What the answer to a write names. */
+export interface Made {
+  readonly transactionId?: string
+  readonly holdId?: string
 }
 
 export interface WorkloadOptions {
@@ -89,6 +105,34 @@ export const make = ({ accounts, name, random, run }: WorkloadOptions): Workload
         },
         ended: ignore,
       }
+    case "holds": {
+      const placed: Array<{ readonly holdId: string; readonly acctId: string; readonly amount: string }> = []
+      return {
+        next: () => {
+          const hold = placed.shift()
+          if (hold === undefined) return placement(account(), centsText(1 + Random.index(random, 500)), key())
+          const { acctId, amount, holdId } = hold
+          const path = `/v1/holds/${holdId}/capture`
+          return {
+            _tag: "Post",
+            path,
+            body: JSON.stringify({ amount }),
+            writes: [{ key: key(), asked: [{ acctId, amount: `-${amount}` }] }],
+          }
+        },
+        ended: (ask, outcome, { holdId }) => {
+          if (outcome !== "acknowledged" || holdId === undefined || ask._tag !== "Post" || ask.path !== "/v1/holds")
+            return
+          const { account_id, amount } = JSON.parse(ask.body) as {
+            readonly account_id: string
+            readonly amount: string
+          }
+          placed.push({ holdId, acctId: account_id, amount })
+        },
+      }
+    }
+    case "life":
+      return Life.make({ accounts: accounts.slice(0, 60), random, key })
     case "replays": {
       const answered: Array<Ask> = []
       let oldest = 0
@@ -105,12 +149,21 @@ export const make = ({ accounts, name, random, run }: WorkloadOptions): Workload
   }
 }
 
+const centsText = (cents: number): string => (cents / 100).toFixed(2)
+
+const placement = (account_id: string, amount: string, key: string): Ask => ({
+  _tag: "Post",
+  path: "/v1/holds",
+  body: JSON.stringify({ account_id, amount }),
+  writes: [{ key, asked: [] }],
+})
+
 const changeOf = ({ acctId, amount }: Asked) => ({ account_id: acctId, amount })
 
 const batchBody = (writes: ReadonlyArray<Write>): string =>
   JSON.stringify({
     mode: "independent",
-    transactions: writes.map(({ asked, key }) => ({ changes: asked.map(changeOf), idempotency_key: key })),
+    transactions: writes.map(({ asked, key }) => ({ changes: asked!.map(changeOf), idempotency_key: key })),
   })
 
 const read = (acctId: string): Ask => ({ _tag: "Read", path: `/v1/accounts/${acctId}/changes?limit=50`, acctId })

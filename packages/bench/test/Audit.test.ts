@@ -1,7 +1,7 @@
 /** The audit finds nothing where nothing is wrong, and names each kind of fault that is planted in a copy of it. */
 import type { Account } from "@banquo/domain/Account"
 import { AccountId } from "@banquo/domain/AccountId"
-import { type AccountState, afterChange } from "@banquo/domain/AccountState"
+import type { AccountState } from "@banquo/domain/AccountState"
 import { Actor } from "@banquo/domain/Actor"
 import type { BalanceChange } from "@banquo/domain/BalanceChange"
 import { BalanceChangeId } from "@banquo/domain/BalanceChangeId"
@@ -9,7 +9,8 @@ import { seal } from "@banquo/domain/ChangeHash"
 import { Currency } from "@banquo/domain/Currency"
 import { decide } from "@banquo/domain/Decide"
 import { IdempotencyKey } from "@banquo/domain/Idempotency"
-import type { OpenAccount, PostTransaction } from "@banquo/domain/Intent"
+import type { Heads } from "@banquo/domain/Decision"
+import type { Intent } from "@banquo/domain/Intent"
 import * as Money from "@banquo/domain/Money"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { assert, describe, it } from "@effect/vitest"
@@ -19,6 +20,7 @@ import { audit, type Evidence, type Fault, type FaultKind, faultKinds } from "..
 
 const ledgerId = "0192f0c1-7a5e-7c4b-9d21-3f6a8b0c1d2e"
 const actor = Actor.make("anonymous")
+const nothingSaid = { description: null, metadata: null }
 const accountId = (index: number) => AccountId.make(`00000000-0000-4000-8000-${String(index).padStart(12, "0")}`)
 
 /** Accounts 0 to 3 from before the run, one hundred rows of it, and an account 4 that was opened in it. */
@@ -32,11 +34,18 @@ const good = (): Evidence => {
   let id = 0n
   let time = 0
 
-  const apply = (intent: OpenAccount | PostTransaction, key: string | null) => {
-    const count = intent._tag === "OpenAccount" ? 1 : intent.changes.length
-    const ids = Array.from({ length: count }, () => BalanceChangeId.make((id += 1n)))
+  const states: Heads = {
+    get: (acctId) => heads.get(acctId),
+    has: (acctId) => heads.has(acctId),
+    reversed: (xactId, acctId) =>
+      rows
+        .filter((row) => row.reversesXactId === xactId && row.acctId === acctId)
+        .reduce((sum, { chgAmt }) => Money.sum(sum, chgAmt), Money.zero),
+  }
+  const apply = (intent: Intent, key: string | null) => {
+    const ids = Array.from({ length: 8 }, () => BalanceChangeId.make((id += 1n)))
     const decision = Result.getOrThrow(
-      decide({ intent, actor, idempotencyKey: key === null ? null : IdempotencyKey.make(key) }, heads, {
+      decide({ intent, actor, idempotencyKey: key === null ? null : IdempotencyKey.make(key) }, states, {
         now: Timestamp.fromMillis(1_795_426_200_000 + time),
         ids,
         ledgerId,
@@ -62,16 +71,19 @@ const good = (): Evidence => {
     )
   const post = (key: string, legs: ReadonlyArray<readonly [number, string]>) => {
     const asked = legs.map(([index, amount]) => ({ acctId: accountId(index), amount }))
-    const { changes } = apply(
+    return write(
+      key,
       {
         _tag: "PostTransaction",
         changes: asked.map(({ acctId, amount }) => ({ acctId, amount: Money.Amount.make(amount) })),
-        description: null,
-        metadata: null,
+        ...nothingSaid,
       },
-      key,
+      asked,
     )
-    rows.push(...changes)
+  }
+  const write = (key: string, intent: Intent, asked: Attempt["asked"]) => {
+    const { asides, changes } = apply(intent, key)
+    rows.push(...asides, ...changes)
     time += 2
     attempts.push({
       key,
@@ -81,6 +93,84 @@ const good = (): Evidence => {
       asked,
       changes: changes.map(acknowledged),
     })
+    return changes[0]!.bchgId
+  }
+
+  /** Holds that are captured in parts, into another account, released and expired; reversals in parts and by force. */
+  const lives = () => {
+    const hold = (key: string, index: number, amount: string) => {
+      const acctId = accountId(index)
+      const held = Money.Amount.make(amount)
+      return write(key, { _tag: "PlaceHold", acctId, amount: held, expiry: { ttl: 1 }, ...nothingSaid }, [])
+    }
+    const capture = (key: string, holdId: BalanceChangeId, amount: string, isFinal: boolean) =>
+      write(
+        key,
+        {
+          _tag: "CaptureHold",
+          acctId: accountId(0),
+          holdId,
+          amount: Money.Amount.make(amount),
+          isFinal,
+          to: isFinal ? accountId(1) : null,
+          ...nothingSaid,
+        },
+        [{ acctId: accountId(0), amount: `-${amount}` }, ...(isFinal ? [{ acctId: accountId(1), amount }] : [])],
+      )
+    const reverse = (
+      key: string,
+      xactId: BalanceChangeId,
+      legs: ReadonlyArray<readonly [number, string]>,
+      isForced = false,
+    ) => {
+      const moved = rows.filter((row) => row.xactId === xactId && row.chgAmt !== 0n)
+      const asked = legs.map(([index, amount]) => ({ acctId: accountId(index), amount: Money.Amount.make(amount) }))
+      const original = moved.map(({ acctId, chgAmt }) => ({ acctId, chgAmt }))
+      write(
+        key,
+        {
+          _tag: "ReverseTransaction",
+          xactId,
+          original,
+          changes: legs.length === 0 ? null : asked,
+          isForced,
+          ...nothingSaid,
+        },
+        legs.length === 0 ? null : asked,
+      )
+    }
+    const taken = hold("taken", 0, "50.00")
+    capture("part", taken, "20.00", false)
+    const last = capture("last", taken, "10.00", true)
+    reverse("reversal", last, [
+      [0, "4.00"],
+      [1, "-4.00"],
+    ])
+    reverse("rest", last, [])
+    const released = hold("released", 0, "5.00")
+    write("release", { _tag: "ReleaseHold", acctId: accountId(0), holdId: released, ...nothingSaid }, [])
+    hold("expired", 3, "900.00")
+    hold("swept", 2, "1.00")
+    time += 2_000
+    const needing = post("needing", [
+      [3, "-800.00"],
+      [2, "800.00"],
+    ])
+    const { changes } = apply({ _tag: "ExpireHolds", acctId: accountId(2) }, null)
+    rows.push(...changes)
+    const empty = heads.get(accountId(2))!.balance
+    post("spent", [[2, `-${Money.format(empty, 2)}`]])
+    reverse("forced", needing, [], true)
+    const terms = {
+      _tag: "ChangeTerms",
+      acctId: accountId(1),
+      acctStatus: "frozen",
+      reason: null,
+      metadata: null,
+    } as const
+    write("frozen", terms, [])
+    const frozen = attempts.pop()!
+    attempts.push({ ...frozen, changes: frozen.changes.map((change) => ({ ...change, changeId: null })) })
   }
 
   for (const index of [0, 1, 2, 3]) tails.set(accountId(index), open(index, null).changes[0]!)
@@ -109,6 +199,7 @@ const good = (): Evidence => {
       isDense: true,
     })
   }
+  lives()
   // A key that came again, one that was refused and once unanswered, and two unanswered ones, one of them carried out.
   attempts.push({ ...attempts[1]!, sent: time, received: time + 1, outcome: "replayed" })
   const refused = { key: "refused", asked: [{ acctId: accountId(0), amount: "-9000000.00" }], changes: [] }
@@ -125,6 +216,7 @@ const acknowledged = (row: BalanceChange): Acknowledged => ({
   acctId: row.acctId,
   seq: row.acctSeq,
   amount: Money.format(row.chgAmt, 2),
+  held: Money.format(row.heldAmt, 2),
   balance: Money.format(row.balance, 2),
   hash: Buffer.from(row.chgHash).toString("hex"),
 })
@@ -157,13 +249,28 @@ const edit = (evidence: Evidence, to: (row: BalanceChange) => Partial<BalanceCha
     rows[at] = { ...rows[at]!, ...to(rows[at]!) }
   })
 
+/** One row of an account changed, and all that follow made to fit. */
+const refitted = (evidence: Evidence, key: string, to: (row: BalanceChange) => Partial<BalanceChange>): Evidence => {
+  const { acctId, bchgId } = evidence.rows[single(evidence.rows, key)]!
+  return resealed(
+    evidence,
+    acctId,
+    chainOf(evidence, acctId).map((row) => (row.bchgId === bchgId ? { ...row, ...to(row) } : row)),
+  )
+}
+
 /** All of an account's rows again from one that has been changed, with links, sums and hashes that fit. */
 const resealed = (evidence: Evidence, acctId: AccountId, rows: ReadonlyArray<BalanceChange>): Evidence => {
   let prev = evidence.tails.get(acctId)!
   const chain = rows.map((row) => {
-    const { balance, acctSeq } = afterChange(prev, Currency.make("USD"))
     prev = seal(
-      { ...row, acctSeq: acctSeq + 1, prevBchgId: prev.bchgId, balance: Money.sum(balance, row.chgAmt) },
+      {
+        ...row,
+        acctSeq: prev.acctSeq + 1,
+        prevBchgId: prev.bchgId,
+        balance: Money.sum(prev.balance, row.chgAmt),
+        held: Money.sum(prev.held, row.heldAmt),
+      },
       prev.chgHash,
     )
     return prev
@@ -338,6 +445,88 @@ const plants: ReadonlyArray<Plant> = [
       ),
   },
   {
+    kind: "held without a hold",
+    how: "a hold that is let go of by a row of another",
+    plant: (evidence) => refitted(evidence, "swept", () => ({ holdId: BalanceChangeId.make(1n) })),
+  },
+  {
+    kind: "held without a hold",
+    how: "money that is held still, or no more",
+    plant: (evidence) =>
+      withRows(evidence, (rows) => {
+        const at = single(rows, "part")
+        rows[at] = { ...rows[at]!, held: Money.make(rows[at]!.held + 100n) }
+      }),
+  },
+  {
+    kind: "beyond the hold",
+    how: "a capture of more than is left",
+    plant: (evidence) =>
+      refitted(evidence, "part", () => ({ chgAmt: Money.make(-600_000n), heldAmt: Money.make(-600_000n) })),
+  },
+  {
+    kind: "beyond the hold",
+    how: "a capture that takes more than it holds less",
+    plant: (evidence) => refitted(evidence, "part", () => ({ chgAmt: Money.make(-210_000n) })),
+  },
+  {
+    kind: "beyond the hold",
+    how: "a hold that ends twice",
+    plant: (evidence) => {
+      const release = evidence.rows[single(evidence.rows, "release")]!
+      const again = {
+        ...release,
+        bchgId: BalanceChangeId.make(9999n),
+        xactId: BalanceChangeId.make(9999n),
+        idemKey: null,
+      }
+      const chain = chainOf(evidence, release.acctId)
+      return resealed(
+        evidence,
+        release.acctId,
+        chain.flatMap((row) => (row === release ? [row, again] : [row])),
+      )
+    },
+  },
+  {
+    kind: "captured too late",
+    how: "a capture after the hold had expired",
+    plant: (evidence) =>
+      refitted(evidence, "taken", ({ chgCreateTime }) => ({ holdExpiresAt: Timestamp.make(chgCreateTime + 1n) })),
+  },
+  {
+    kind: "reversed too much",
+    how: "a cent more than there was",
+    plant: (evidence) => refitted(evidence, "reversal", ({ chgAmt }) => ({ chgAmt: Money.make(chgAmt + 100n) })),
+  },
+  {
+    kind: "reversed too much",
+    how: "a reversal of a reversal",
+    plant: (evidence) => {
+      const xactId = evidence.rows[single(evidence.rows, "reversal")]!.xactId
+      return refitted(evidence, "rest", () => ({ reversesXactId: xactId }))
+    },
+  },
+  {
+    kind: "never asked for",
+    how: "a release that nobody asked for of a hold that had not expired",
+    plant: (evidence) => refitted(evidence, "release", () => ({ idemKey: null })),
+  },
+  {
+    kind: "never asked for",
+    how: "terms that nobody asked for",
+    plant: (evidence) => refitted(evidence, "frozen", () => ({ idemKey: null })),
+  },
+  {
+    kind: "other than acknowledged",
+    how: "an acknowledged hold of a cent more",
+    plant: (evidence) =>
+      withAttempts(evidence, (attempts) => {
+        const at = attempts.findIndex(({ key }) => key === "taken")
+        attempts[at] = { ...attempts[at]!, changes: [{ ...attempts[at]!.changes[0]!, held: "50.01" }] }
+      }),
+  },
+  {
     kind: "other than acknowledged",
     how: "an acknowledged balance of a cent more",
     plant: (evidence) =>
@@ -363,7 +552,7 @@ const plants: ReadonlyArray<Plant> = [
     plant: (evidence) =>
       withAttempts(evidence, (attempts) => {
         const at = attempts.findIndex(({ key }) => key === "change-2")
-        attempts[at] = { ...attempts[at]!, asked: [{ ...attempts[at]!.asked[0]!, amount: "2.51" }] }
+        attempts[at] = { ...attempts[at]!, asked: [{ ...attempts[at]!.asked![0]!, amount: "2.51" }] }
       }),
   },
   {

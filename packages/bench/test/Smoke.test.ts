@@ -69,3 +69,30 @@ it.live("runs a scenario, audits it and writes the report", () =>
     assert.isTrue(existsSync(join(directory, "measurements.json")))
   }),
 )
+
+it.live("lets several instances live through everything at once, and audits what is left", () =>
+  Effect.gen(function* () {
+    const database = yield* Database.make
+    const cases = casesOf({
+      isQuick: true,
+      isLarge: false,
+      scenarios: ["life"],
+      axes: { clients: [24], instances: [2], rows: [300] },
+    })
+    const entries = yield* runAll(database, cases, {
+      warmMillis: 500,
+      measureMillis: 1_500,
+      budgetMillis: null,
+      onEntry: () => Effect.void,
+    })
+    const [entry] = entries
+    if (entry?._tag !== "Measured") return assert.fail(JSON.stringify(entry))
+    const { audit, counts } = entry.measurement
+    assert.deepStrictEqual(audit?.faults, [])
+    assert.isAbove(audit!.rows, 0)
+    assert.isAbove(counts.acknowledged, 0)
+    assert.isAbove(counts.refused, 0)
+    assert.strictEqual(counts.unknown, 0)
+    return undefined
+  }),
+)

@@ -8,9 +8,12 @@ const names = Object.keys(workloads) as ReadonlyArray<WorkloadName>
 
 const asks = (name: WorkloadName, count: number): ReadonlyArray<Ask> => {
   const workload = make({ name, accounts, random: Random.make(1), run: "test" })
-  return Array.from({ length: count }, () => {
+  return Array.from({ length: count }, (_, index) => {
     const ask = workload.next()
-    workload.ended(ask, "acknowledged")
+    // As if each had been carried out, and those that place a hold had placed one.
+    const transactionId = `${index}`
+    const isHold = ask._tag === "Post" && ask.path === "/v1/holds"
+    workload.ended(ask, "acknowledged", isHold ? { transactionId, holdId: transactionId } : { transactionId })
     return ask
   })
 }
@@ -28,12 +31,14 @@ describe("workloads", () => {
       assert.deepStrictEqual(one, asks(name, count))
       for (const ask of one) {
         for (const { asked } of writesOf(ask)) {
-          assert.strictEqual(new Set(asked.map(({ acctId }) => acctId)).size, asked.length)
+          if (asked === null) continue
+          if (name !== "life") assert.strictEqual(new Set(asked.map(({ acctId }) => acctId)).size, asked.length)
           if (asked.length > 1)
             assert.strictEqual(
               asked.reduce((sum, { amount }) => sum + Number(amount), 0),
               0,
             )
+          if (!ask.path.startsWith("/v1/transactions")) continue
           for (const { acctId, amount } of asked) {
             assert.include((ask as Exclude<Ask, { _tag: "Read" }>).body, JSON.stringify({ account_id: acctId, amount }))
           }
@@ -43,7 +48,7 @@ describe("workloads", () => {
   }
 
   it("use each key once, but for replays, which repeat half of them with the same body", () => {
-    for (const name of names) {
+    for (const name of names.filter((one) => one !== "life")) {
       const bodies = new Map<string, string>()
       let repeated = 0
       for (const ask of asks(name, countOf(name))) {
@@ -57,6 +62,36 @@ describe("workloads", () => {
       if (name === "replays") assert.approximately(repeated, 200, 50)
       else assert.strictEqual(repeated, 0, name)
     }
+  })
+
+  it("life asks for everything, often about the same, and uses keys again for the same and for something else", () => {
+    const all = asks("life", 4_000).filter((ask) => ask._tag === "Post")
+    const kinds = Map.groupBy(
+      all,
+      ({ method, path }) => `${method ?? "POST"} ${path.replaceAll(/\/(?!v1\/)[-\w]*\d[-\w]*/g, "/:id")}`,
+    )
+    assert.deepStrictEqual([...kinds.keys()].toSorted(), [
+      "PATCH /v1/accounts/:id",
+      "POST /v1/holds",
+      "POST /v1/holds/:id/capture",
+      "POST /v1/holds/:id/increase",
+      "POST /v1/holds/:id/release",
+      "POST /v1/transactions",
+      "POST /v1/transactions/:id/reverse",
+    ])
+    for (const [kind, same] of kinds) assert.isAbove(same.length, 40, kind)
+    const byKey = [...Map.groupBy(all, ({ writes: [{ key }] }) => key).values()]
+    const bodies = byKey.map((same) => new Set(same.map(({ body }) => body)).size)
+    assert.isAbove(byKey.filter((same) => same.length > 1).length, 200)
+    assert.isAbove(bodies.filter((count) => count > 1).length, 20)
+    assert.isAbove(all.filter(({ body }) => body.includes('"dry_run":true')).length, 20)
+  })
+
+  it("holds: each is placed once and captured once", () => {
+    const all = asks("holds", 400).filter((ask) => ask._tag === "Post")
+    const captures = all.filter(({ path }) => path !== "/v1/holds").map(({ path }) => path)
+    assert.strictEqual(captures.length, 200)
+    assert.strictEqual(new Set(captures).size, 200)
   })
 
   it("follow Zipf's law where they say so", () => {
