@@ -17,7 +17,7 @@ import {
 } from "@banquo/ledger/Transactions"
 import { reverseTransaction } from "@banquo/ledger/Reversals"
 import { dryRun } from "@banquo/ledger/WritePath"
-import { Cause, Effect, Exit, identity, Option, Result, Schema, Stream } from "effect"
+import { Array as Arr, Cause, Effect, Exit, identity, Option, Result, Schema, Stream } from "effect"
 import { HttpApiBuilder, type HttpApiError } from "effect/http-api"
 import { ledgerContext } from "./LedgerContext.ts"
 import { orProblem, problemOf } from "./Problems.ts"
@@ -26,7 +26,7 @@ import { invalidRequest } from "./RequestSchema.ts"
 import { logFailure } from "./Responses.ts"
 import { written } from "./Written.ts"
 
-/** Most lines of a stream that are under way at a time; reading stops until one of them is answered. */
+/** Most lines of a stream that are written together, and most that wait meanwhile; then reading stops. */
 export const streamItemsMax = 256
 
 type Item = typeof NewBatchItem.Type
@@ -70,8 +70,8 @@ interface Mode {
   readonly done: (posted: Posted) => typeof Verdict.Type
 }
 
-const modeOf = ({ dry_run }: { readonly dry_run?: boolean }): Mode =>
-  dry_run === true ? { run: dryRun, done: judged } : { run: identity, done: made }
+const makes: Mode = { run: identity, done: made }
+const judges: Mode = { run: dryRun, done: judged }
 
 type NotMade = Extract<typeof Verdict.Type, { readonly problem: unknown }>["problem"]
 
@@ -127,32 +127,49 @@ const postAll = (items: ReadonlyArray<Item>, { done, run }: Mode) =>
 
 type PayloadError = HttpApiError.HttpApiPayloadTooLarge | HttpApiError.HttpApiSchemaError
 
+type StreamItem = typeof NewStreamItem.Type
+
+type Line = Result.Result<unknown, PayloadError>
+
 /**
  * A verdict for each line, in order. A line that is not JSON, or that is too long, is the last one that is read: where the
- * next would begin is not known. What came before it has its verdict.
+ * next would begin is not known. What came before it has its verdict. Lines that come while others are written are
+ * written together; one that comes alone does not wait.
  */
 const postLines = (lines: Stream.Stream<unknown, PayloadError>) =>
   lines.pipe(
-    Stream.map(Result.succeed),
-    Stream.catch((error) => Stream.make(Result.fail(error))),
-    Stream.mapEffect((line) => (Result.isSuccess(line) ? postLine(line.success) : refuseRest(line.failure)), {
-      concurrency: streamItemsMax,
-    }),
+    Stream.map((line): Line => Result.succeed(line)),
+    Stream.catch((error) => Stream.make<[Line]>(Result.fail(error))),
+    Stream.buffer({ capacity: streamItemsMax }),
+    Stream.mapArrayEffect(postGathered),
   )
+
+const postGathered = (lines: Arr.NonEmptyReadonlyArray<Line>) =>
+  Effect.gen(function* () {
+    const read = yield* Effect.forEach(lines, readLine)
+    const items = read.flatMap((item) => (Result.isSuccess(item) ? item.success : []))
+    const toMake = items.filter(({ dry_run }) => dry_run !== true)
+    const toJudge = items.filter(({ dry_run }) => dry_run === true)
+    const verdicts = new Map([
+      ...Arr.zip(toMake, yield* postEach(toMake, makes)),
+      ...Arr.zip(toJudge, yield* postEach(toJudge, judges)),
+    ])
+    return Arr.map(read, (item) => (Result.isSuccess(item) ? verdicts.get(item.success)! : item.failure))
+  })
+
+/** A line that is not a transaction is refused by itself, as any other. */
+const readLine = (line: Line): Effect.Effect<Result.Result<StreamItem, typeof Verdict.Type>> =>
+  Result.isFailure(line)
+    ? Effect.map(refuseRest(line.failure), Result.fail)
+    : decodeItem(line.success).pipe(
+        Effect.map((item) => Result.succeed(item)),
+        Effect.catch(({ issue }) => Effect.map(invalidRequest("body", issue), (p) => Result.fail(notMade(p)))),
+      )
 
 const refuseRest = (error: PayloadError) =>
   error._tag === "HttpApiSchemaError"
     ? Effect.map(invalidRequest("body", error.cause.issue), notMade)
     : Effect.map(RequestId, (request_id) => notMade(new Problem.BodyTooLarge({ retryable: false, request_id })))
-
-/** A line that is not a transaction is refused by itself, as any other. */
-const postLine = (line: unknown) =>
-  decodeItem(line).pipe(
-    Effect.matchEffect({
-      onSuccess: (item) => Effect.map(postEach([item], modeOf(item)), ([verdict]) => verdict!),
-      onFailure: ({ issue }) => Effect.map(invalidRequest("body", issue), notMade),
-    }),
-  )
 
 export const layer = HttpApiBuilder.group(
   Api,
@@ -197,7 +214,7 @@ export const layer = HttpApiBuilder.group(
               return Effect.succeed(Stream.provideContext(postLines(payload), context))
             }
             const { mode, transactions } = payload
-            const how = modeOf(payload)
+            const how = payload.dry_run === true ? judges : makes
             const verdicts: Effect.Effect<ReadonlyArray<typeof Verdict.Type>, Unavailable, DbConn> = mode === "atomic"
               ? postAll(transactions, how)
               : postEach(transactions, how)
