@@ -234,7 +234,7 @@ class Model {
     const isRestReleased = isFinal && captured < hold.left
     const text = intent.amount
     const from = { ...intent, text, moves: -captured, reserves: isRestReleased ? -hold.left : -captured }
-    const into = to === null ? [] : [{ acctId: to, text, moves: captured, reserves: 0n }]
+    const into = to === null ? [] : [{ acctId: to, text: null, moves: captured, reserves: 0n }]
     const refusal = this.#refusal([from, ...into], at, {
       isTransfer: to !== null,
       limits: () => (captured > hold.left ? "CaptureExceedsHold" : undefined),
