@@ -37,7 +37,8 @@ export const idemKeyOf = ({ actor, idempotencyKey }: Pick<Request, "actor" | "id
 
 /**
  * The column `request_hash`: equal for requests that ask for the same, so that a key used for something else is found
- * out. Amounts count by value: `"1.5"` asks for the same as `"1.50"`.
+ * out. Amounts count by value: `"1.5"` asks for the same as `"1.50"`. Hashes are stored for good, so what is asked for today
+ * is written down in the same bytes for ever. Test vectors: `test/vectors.json`.
  */
 export const requestHash = (intent: Intent): Uint8Array => {
   const bytes = new CanonicalBytes(`banquo:request:${intent._tag}:v1`)

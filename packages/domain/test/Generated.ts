@@ -7,7 +7,21 @@ import { chgFlavors, type UnsealedChange } from "../src/BalanceChange.ts"
 import { BalanceChangeId } from "../src/BalanceChangeId.ts"
 import { Currency } from "../src/Currency.ts"
 import { IdempotencyKey } from "../src/Idempotency.ts"
-import type { Change, OpenAccount, PostTransaction } from "../src/Intent.ts"
+import { comparisons, type Condition, conditionSubjects } from "../src/Condition.ts"
+import type {
+  CaptureHold,
+  Change,
+  ChangeTerms,
+  Expiry,
+  ExpireHolds,
+  IncreaseHold,
+  Intent,
+  OpenAccount,
+  PlaceHold,
+  PostTransaction,
+  ReleaseHold,
+  ReverseTransaction,
+} from "../src/Intent.ts"
 import type { Metadata } from "../src/Metadata.ts"
 import * as Money from "../src/Money.ts"
 import * as Timestamp from "../src/Timestamp.ts"
@@ -138,16 +152,112 @@ export const openAccount: Gen<OpenAccount> = Arbitrary.all({
   metadata: nullOr(metadata),
 })
 
-export const change: Gen<Change> = Arbitrary.all({
-  acctId: accountId,
+const undefinedOr = <A>(generator: Gen<A>): Gen<A | undefined> =>
+  anyOf<A | undefined>(Arbitrary.Constant(undefined), generator)
+
+const condition: Gen<Condition> = Arbitrary.all({
+  subject: pick(conditionSubjects),
+  comparison: pick(comparisons),
   amount,
-  currency: anyOf<Currency | undefined>(Arbitrary.Constant(undefined), currency),
-  expectedSeq: anyOf<number | undefined>(Arbitrary.Constant(undefined), int(0, Number.MAX_SAFE_INTEGER)),
 })
+
+const expectation = {
+  currency: undefinedOr(currency),
+  expectedSeq: undefinedOr(int(0, Number.MAX_SAFE_INTEGER)),
+  require: undefinedOr(Arbitrary.array(condition, { maxLength: 3 })),
+}
+
+const remarks = { description: nullOr(words), metadata: nullOr(metadata) }
+
+const expiry: Gen<Expiry> = anyOf<Expiry>(
+  timestamp.pipe(Arbitrary.map((at) => ({ at }))),
+  int(0, 2 ** 31).pipe(Arbitrary.map((ttl) => ({ ttl }))),
+)
+
+const effectiveTime = undefinedOr(timestamp)
+
+export const change: Gen<Change> = Arbitrary.all({ acctId: accountId, amount, ...expectation })
 
 export const postTransaction: Gen<PostTransaction> = Arbitrary.all({
   _tag: Arbitrary.Constant("PostTransaction"),
   changes: Arbitrary.array(change, { minLength: 1, maxLength: 4 }),
-  description: nullOr(words),
-  metadata: nullOr(metadata),
+  ...remarks,
+  effectiveTime,
 })
+
+const placeHold: Gen<PlaceHold> = Arbitrary.all({
+  _tag: Arbitrary.Constant("PlaceHold"),
+  acctId: accountId,
+  amount,
+  expiry,
+  ...expectation,
+  ...remarks,
+})
+
+const increaseHold: Gen<IncreaseHold> = Arbitrary.all({
+  _tag: Arbitrary.Constant("IncreaseHold"),
+  acctId: accountId,
+  holdId: id,
+  amount,
+  expiry: nullOr(expiry),
+  ...expectation,
+  ...remarks,
+})
+
+const captureHold: Gen<CaptureHold> = Arbitrary.all({
+  _tag: Arbitrary.Constant("CaptureHold"),
+  acctId: accountId,
+  holdId: id,
+  amount: nullOr(amount),
+  isFinal: pick([false, true]),
+  to: nullOr(accountId),
+  effectiveTime,
+  ...expectation,
+  ...remarks,
+})
+
+const releaseHold: Gen<ReleaseHold> = Arbitrary.all({
+  _tag: Arbitrary.Constant("ReleaseHold"),
+  acctId: accountId,
+  holdId: id,
+  ...expectation,
+  ...remarks,
+})
+
+const expireHolds: Gen<ExpireHolds> = Arbitrary.all({ _tag: Arbitrary.Constant("ExpireHolds"), acctId: accountId })
+
+const changeTerms: Gen<ChangeTerms> = Arbitrary.all({
+  _tag: Arbitrary.Constant("ChangeTerms"),
+  acctId: accountId,
+  acctStatus: undefinedOr(pick(accountStatuses)),
+  overdraftLimit: undefinedOr(nullOr(amount)),
+  custName: undefinedOr(words),
+  custAddress: undefinedOr(words),
+  reason: nullOr(words),
+  metadata: nullOr(metadata),
+  currency: expectation.currency,
+  expectedSeq: expectation.expectedSeq,
+})
+
+const reverseTransaction: Gen<ReverseTransaction> = Arbitrary.all({
+  _tag: Arbitrary.Constant("ReverseTransaction"),
+  xactId: id,
+  original: Arbitrary.array(Arbitrary.all({ acctId: accountId, chgAmt: money }), { minLength: 1, maxLength: 3 }),
+  changes: nullOr(Arbitrary.array(change, { minLength: 1, maxLength: 3 })),
+  isForced: pick([false, true]),
+  effectiveTime,
+  ...remarks,
+})
+
+/** Of every kind, well-formed or not: a hash is made of any. */
+export const intent: Gen<Intent> = anyOf<Intent>(
+  openAccount,
+  postTransaction,
+  placeHold,
+  increaseHold,
+  captureHold,
+  releaseHold,
+  expireHolds,
+  changeTerms,
+  reverseTransaction,
+)
