@@ -11,11 +11,15 @@ const columns = [
   "account_id",
   "flavor",
   "amount",
+  "held_amount",
   "currency",
   "posted",
   "held",
   "available",
   "status",
+  "overdraft_limit",
+  "hold_id",
+  "reverses_transaction_id",
   "description",
   "metadata",
   "actor",
@@ -24,7 +28,7 @@ const columns = [
   "hash",
 ]
 
-/** An unlimited account has nothing in `available`. Metadata is JSON. */
+/** An unlimited account has nothing in `available` and `overdraft_limit`. Metadata is JSON. */
 const csvRecord = (row: PostedChange): string => {
   const change = changeOf(row)
   return Csv.record([
@@ -34,11 +38,15 @@ const csvRecord = (row: PostedChange): string => {
     change.account_id,
     change.flavor,
     change.amount,
+    change.held_amount,
     change.currency,
     change.balance.posted,
     change.balance.held,
     change.balance.available,
     change.status,
+    change.overdraft_limit,
+    change.hold_id === null ? null : `${change.hold_id}`,
+    change.reverses_transaction_id === null ? null : `${change.reverses_transaction_id}`,
     change.description === null ? null : Csv.text(change.description),
     JSON.stringify(change.metadata),
     Csv.text(change.actor),

@@ -415,10 +415,10 @@ layer(TestServer.layer, { excludeTestServices: true })("the past", (it) => {
       assert.strictEqual(
         answer.text,
         [
-          "seq,change_id,transaction_id,account_id,flavor,amount,currency,posted,held,available,status,description,metadata,actor,effective_at,created_at,hash",
-          `2,${hold!.bchgId},${hold!.bchgId},${id},HOLD,0.00,EUR,60.00,10.00,50.00,open,,{},anonymous,2100-01-02T10:00:00.000002Z,2100-01-02T10:00:00.000002Z,${hold!.chgHash.toHex()}`,
-          `3,${refund!.bchgId},${refund!.bchgId},${id},FLOW,5.00,EUR,65.00,10.00,55.00,open,'=HYPERLINK(x),{},anonymous,2100-01-01T00:00:00.000000Z,2100-01-03T00:00:00.000000Z,${refund!.chgHash.toHex()}`,
-          `4,${card!.bchgId},${card!.bchgId},${id},CAPTURE,-10.00,EUR,55.00,0.00,55.00,open,,{},anonymous,2100-01-03T00:00:01.000000Z,2100-01-03T00:00:01.000000Z,${card!.chgHash.toHex()}`,
+          "seq,change_id,transaction_id,account_id,flavor,amount,held_amount,currency,posted,held,available,status,overdraft_limit,hold_id,reverses_transaction_id,description,metadata,actor,effective_at,created_at,hash",
+          `2,${hold!.bchgId},${hold!.bchgId},${id},HOLD,0.00,10.00,EUR,60.00,10.00,50.00,open,0.00,${hold!.bchgId},,,{},anonymous,2100-01-02T10:00:00.000002Z,2100-01-02T10:00:00.000002Z,${hold!.chgHash.toHex()}`,
+          `3,${refund!.bchgId},${refund!.bchgId},${id},FLOW,5.00,0.00,EUR,65.00,10.00,55.00,open,0.00,,,'=HYPERLINK(x),{},anonymous,2100-01-01T00:00:00.000000Z,2100-01-03T00:00:00.000000Z,${refund!.chgHash.toHex()}`,
+          `4,${card!.bchgId},${card!.bchgId},${id},CAPTURE,-10.00,-10.00,EUR,55.00,0.00,55.00,open,0.00,${hold!.bchgId},,,{},anonymous,2100-01-03T00:00:01.000000Z,2100-01-03T00:00:01.000000Z,${card!.chgHash.toHex()}`,
           "",
         ].join("\r\n"),
       )
