@@ -22,6 +22,7 @@ import {
 import * as HoldSweeper from "../src/HoldSweeper.ts"
 import { fetchTransaction, postTransaction, storeBalanceChange } from "../src/Transactions.ts"
 import { dryRun } from "../src/WritePath.ts"
+import { make as makeProxy } from "./FaultyProxy.ts"
 import { amount, assertRefused, EUR, key, money, open, selectAllChanges, USD, verifyLedger } from "./Ledger.ts"
 import * as TestDatabase from "./TestDatabase.ts"
 import { asAnotherProcess, times, together, writers } from "./Writers.ts"
@@ -54,6 +55,9 @@ type Id = BalanceChangeId
 type Eight = readonly [Id, Id, Id, Id, Id, Id, Id, Id]
 
 const past = Timestamp.make(0n)
+
+const isSwept = (holdId: BalanceChangeId) =>
+  Effect.map(fetchHold(holdId), ({ remaining, state }) => state === "expired" && remaining === 0n)
 
 for (const { how, writer } of writers) {
   const Written = writer.pipe(Layer.provideMerge(TestDatabase.layer), Layer.provideMerge(Wristwatch.layer))
@@ -288,6 +292,11 @@ for (const { how, writer } of writers) {
         ])
         assert.strictEqual(posted.changes.length, 1)
         assert.strictEqual((yield* fetchTransaction(posted.transactionId)).changes.length, 1)
+        const { sql } = yield* DbConn
+        // One statement is one transaction of the database's.
+        const transactions = yield* sql`SELECT DISTINCT xmin::TEXT FROM balance_change
+          WHERE acct_id = ${acctId}::UUID AND acct_seq >= 4`
+        assert.strictEqual(transactions.length, 1)
         const [, release] = yield* fetchAccountHistory(acctId)
         assert.strictEqual(release!.xactId, release!.bchgId)
         assert.deepInclude(yield* fetchHold(first), { state: "expired", remaining: money("0"), released: money("50") })
@@ -634,3 +643,36 @@ for (const { how, writer } of writers) {
     it.effect("leave a ledger behind that holds together", () => Effect.asVoid(verifyLedger))
   })
 }
+
+layer(TestDatabase.layerMigrated, { excludeTestServices: true })("the sweeper", (it) => {
+  it.effect("sweeps again and again as long as its layer lives, also when the database was away", () =>
+    Effect.gen(function* () {
+      const { appUrl } = yield* TestDatabase.TestDatabase
+      const proxy = yield* makeProxy(appUrl)
+      const beside = Effect.provide(DbConn.layerUrl({ url: appUrl, connectionsMax: 2 }))
+      yield* Layer.build(
+        HoldSweeper.layer.pipe(
+          Layer.provide(DbConn.layerUrl({ url: proxy.url, connectionsMax: 2 })),
+          Layer.provide(Wristwatch.layerFast),
+        ),
+      )
+      /** Money that was set aside for a second just before, on an account that was opened then. */
+      const expired = Effect.flatMap(Wristwatch.now, (now) =>
+        Effect.gen(function* () {
+          const acctId = yield* open("100")
+          return (yield* placeHold({ acctId, amount: amount("10"), expiry: { ttl: 1 } })).hold
+        }).pipe(Wristwatch.at(now - 2_000_000n), beside),
+      )
+      const first = yield* expired
+      yield* TestDatabase.until(isSwept(first.holdId)).pipe(beside)
+      yield* proxy.goAway
+      const second = yield* expired
+      yield* proxy.comeBack
+      yield* TestDatabase.until(isSwept(second.holdId)).pipe(beside)
+      for (const { acctId } of [first, second]) {
+        const [newest] = yield* fetchAccountHistory(acctId).pipe(beside)
+        assert.deepInclude(newest, { chgFlavor: "RELEASE", actor: HoldSweeper.sweeper, held: money("0"), acctSeq: 2 })
+      }
+    }).pipe(Effect.scoped),
+  )
+})
