@@ -1,9 +1,9 @@
 import { AccountId } from "@banquo/domain/AccountId"
 import { IdempotencyKey } from "@banquo/domain/Idempotency"
 import { assert, layer } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { Cause, Clock, Duration, Effect, Exit, Fiber, Latch, Layer, Scope } from "effect"
 import { fetchAccountInfo } from "../src/Accounts.ts"
-import { DbConn } from "../src/DbConn.ts"
+import { contentionTimeout, DbConn } from "../src/DbConn.ts"
 import * as GroupCommit from "../src/GroupCommit.ts"
 import { fetchAccountHistory } from "../src/History.ts"
 import { captureHold, increaseHold, placeHold } from "../src/Holds.ts"
@@ -37,6 +37,24 @@ const together = { concurrency: "unbounded" } as const
 
 /** Writes as another process would, with heads of its own. */
 const asAnotherProcess = <A, E, R>(program: Effect.Effect<A, E, R>) => Effect.provide(program, GroupCommit.layer())
+
+/** Runs as far as it comes by itself. */
+const begin = <A, E, R>(program: Effect.Effect<A, E, R>) =>
+  Effect.forkChild(Effect.exit(program), { startImmediately: true })
+
+/** A clock that can be told to be so many milliseconds later; it does not wake sleepers earlier. */
+class Later implements Clock.Clock {
+  readonly #real = Effect.runSync(Clock.Clock)
+  skipped = 0
+
+  currentTimeMillisUnsafe = () => this.#real.currentTimeMillisUnsafe() + this.skipped
+  currentTimeMillis = Effect.sync(this.currentTimeMillisUnsafe)
+  currentTimeNanosUnsafe = () => BigInt(this.currentTimeMillisUnsafe()) * 1_000_000n
+  currentTimeNanos = Effect.sync(this.currentTimeNanosUnsafe)
+  monotonicTimeNanosUnsafe = () => this.#real.monotonicTimeNanosUnsafe()
+  monotonicTimeNanos = this.#real.monotonicTimeNanos
+  sleep = (duration: Duration.Duration) => this.#real.sleep(duration)
+}
 
 const Grouped = GroupCommit.layer().pipe(Layer.provideMerge(TestDatabase.layer))
 
@@ -327,6 +345,38 @@ layer(TestDatabase.layer, { excludeTestServices: true })("the queue", (it) => {
       assert.strictEqual(yield* balanceOf(acctId), 100_000n)
     }),
   )
+
+  it.effect("drops what has waited too long before it is sent, and nothing that was sent", () => {
+    const later = new Later()
+    return Effect.gen(function* () {
+      const { sql, transaction } = yield* DbConn
+      const [held, free] = [yield* open("0"), yield* open("0")]
+      const [isHeld, isOver] = [yield* Latch.make(), yield* Latch.make()]
+      const blocker = yield* Effect.forkChild(
+        transaction(
+          Effect.gen(function* () {
+            yield* storeBalanceChange(held, amount("1"))
+            yield* isHeld.open
+            yield* isOver.await
+            return yield* Effect.fail("undone")
+          }),
+        ),
+      )
+      yield* isHeld.await
+      yield* Effect.gen(function* () {
+        const sent = yield* begin(storeBalanceChange(held, amount("2")))
+        yield* TestDatabase.untilWaiting(sql, 1)
+        const queued = yield* begin(storeBalanceChange(free, amount("2")))
+        later.skipped = Duration.toMillis(contentionTimeout)
+        yield* isOver.open
+        assert.strictEqual(outcomeOf(yield* Fiber.join(sent)), "stored")
+        assert.strictEqual(outcomeOf(yield* Fiber.join(queued)), "Overloaded")
+      }).pipe(Effect.provide(GroupCommit.layer({ writersMax: 1 })))
+      yield* Fiber.await(blocker)
+      assert.strictEqual(yield* balanceOf(held), 20_000n)
+      assert.strictEqual(yield* balanceOf(free), 0n)
+    }).pipe(Effect.provideService(Clock.Clock, later))
+  })
 
   it.effect("answers all that it accepted before it ends", () =>
     Effect.gen(function* () {
