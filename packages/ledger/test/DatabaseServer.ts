@@ -1,41 +1,200 @@
-/** One database server for a run of the tests, with a migrated database that each test file gets a copy of. */
+/**
+ * One database server for a run of the tests: the one that `BANQUO_TEST_DATABASE_URL` names, PostgreSQL or CockroachDB, as
+ * a superuser; else an embedded PostgreSQL. Each test has a database of its own there, made and dropped by itself.
+ *
+ * The three roles of the ledger belong to the whole server. On a server that was named they get passwords of the tests'
+ * own and are left behind: do not name one that serves anything else.
+ */
 import { EmbeddedPostgres } from "@banquo/embedded-postgres/EmbeddedPostgres"
+import { PgClient } from "@effect/sql-pg"
 import { Effect, ManagedRuntime, Redacted } from "effect"
+import { SqlClient, type SqlError } from "effect/sql"
+import { createHmac } from "node:crypto"
 import { chmodSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { TestProject } from "vitest/node"
+import { sqlState } from "../src/DatabaseError.ts"
 import { DbConn } from "../src/DbConn.ts"
+import type { Dialect } from "../src/Migrator.ts"
 import { migrate } from "../src/Migrator.ts"
+
+/** How to reach a database of the server as each role. Every address has a password, whether it is asked for or not. */
+export interface Roles {
+  readonly superuserUrl: string
+  readonly ownerUrl: string
+  readonly appUrl: string
+  readonly auditorUrl: string
+}
+
+export interface ServerOfTests extends Roles {
+  readonly dialect: Dialect
+  /** A migrated database to make copies of; CockroachDB cannot copy, so there each database is migrated. */
+  readonly template: string | null
+}
 
 declare module "vitest" {
   interface ProvidedContext {
-    readonly databaseServer: {
-      readonly ownerUrl: string
-      readonly appUrl: string
-      readonly superuserUrl: string
-    }
+    readonly databaseServer: ServerOfTests
   }
 }
 
-/** The database that the others are copies of. */
-export const template = "banquo"
+interface Started {
+  readonly superuserUrl: string
+  readonly stop: () => Promise<void>
+}
 
 export default async function ({ provide }: TestProject) {
+  const named = process.env["BANQUO_TEST_DATABASE_URL"]
+  const { stop, superuserUrl } = named === undefined ? await startEmbedded() : namedServer(named)
+  try {
+    const dialect = await Effect.runPromise(selectDialect(superuserUrl))
+    const roles = rolesOf(superuserUrl)
+    await Effect.runPromise(createRoles(superuserUrl, dialect))
+    const name = `banquo_template_${crypto.randomUUID().replaceAll("-", "")}`
+    const template = dialect === "postgresql" ? name : null
+    if (template !== null) await Effect.runPromise(createMigrated({ ...roles, dialect, template: null }, template))
+    provide("databaseServer", { ...roles, dialect, template })
+    return async () => {
+      if (template !== null) await Effect.runPromise(drop({ superuserUrl, dialect }, template))
+      await stop()
+    }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+const namedServer = (superuserUrl: string): Started => ({ superuserUrl, stop: () => Promise.resolve() })
+
+const startEmbedded = async (): Promise<Started> => {
   const directory = mkdtempSync(join(tmpdir(), "banquo-test-"))
   // Reachable for the user that the server runs as when the tests run as root.
   chmodSync(directory, 0o755)
   const runtime = ManagedRuntime.make(EmbeddedPostgres.layer({ directory: join(directory, ".banquo") }))
-  const { appUrl, ownerUrl, superuserUrl } = await runtime.runPromise(EmbeddedPostgres)
-  const asOwner = DbConn.layerUrl({ url: ownerUrl, connectionsMax: 2 })
-  await Effect.runPromise(migrate("tests").pipe(Effect.provide(asOwner)))
-  provide("databaseServer", {
-    ownerUrl: Redacted.value(ownerUrl),
-    appUrl: Redacted.value(appUrl),
+  const { superuserUrl } = await runtime.runPromise(EmbeddedPostgres)
+  return {
     superuserUrl: Redacted.value(superuserUrl),
-  })
-  return async () => {
-    await runtime.dispose()
-    rmSync(directory, { recursive: true, force: true })
+    stop: async () => {
+      await runtime.dispose()
+      rmSync(directory, { recursive: true, force: true })
+    },
   }
 }
+
+/** What each role may do beyond its grants. */
+const attributes = {
+  banquo_owner: "CREATEDB CREATEROLE",
+  banquo_app: "NOCREATEDB NOCREATEROLE",
+  banquo_auditor: "NOCREATEDB NOCREATEROLE",
+} as const
+
+type Role = keyof typeof attributes
+
+/** The same for all runs on one server, so that they do not lock one another out. */
+const passwordOf = (superuserUrl: string, role: Role): string =>
+  createHmac("sha256", superuserUrl).update(role).digest("hex")
+
+const rolesOf = (superuserUrl: string): Roles => {
+  const urlOf = (role: Role) => {
+    const url = new URL(superuserUrl)
+    url.username = role
+    url.password = passwordOf(superuserUrl, role)
+    // Certificates name one user; the others have passwords.
+    for (const parameter of ["sslcert", "sslkey"]) url.searchParams.delete(parameter)
+    return url.href
+  }
+  return {
+    superuserUrl,
+    ownerUrl: urlOf("banquo_owner"),
+    appUrl: urlOf("banquo_app"),
+    auditorUrl: urlOf("banquo_auditor"),
+  }
+}
+
+/** The address of another database of the same server. */
+export const onDatabase = (url: string, name: string): string => {
+  const target = new URL(url)
+  target.pathname = `/${name}`
+  return target.href
+}
+
+/** Runs statements one after the other, as they are, on a connection of their own. */
+const runAll = (url: string, ...statements: ReadonlyArray<string>) =>
+  SqlClient.SqlClient.use((sql) =>
+    Effect.forEach(statements, (statement) => sql.unsafe(statement).unprepared, { discard: true }),
+  ).pipe(
+    Effect.provide(PgClient.layer({ url: Redacted.make(url), maxConnections: 1, applicationName: "tests" }), {
+      local: true,
+    }),
+  )
+
+const selectDialect = (url: string) =>
+  SqlClient.SqlClient.use((sql) => sql<{ version: string }>`SELECT version() AS version`).pipe(
+    Effect.map(([row]): Dialect => (row!.version.startsWith("CockroachDB") ? "cockroachdb" : "postgresql")),
+    Effect.provide(PgClient.layer({ url: Redacted.make(url), maxConnections: 1, applicationName: "tests" }), {
+      local: true,
+    }),
+  )
+
+const createRoles = (superuserUrl: string, dialect: Dialect) =>
+  Effect.forEach(
+    Object.keys(attributes) as ReadonlyArray<Role>,
+    (role) => {
+      const define = (verb: string, password: string) =>
+        runAll(superuserUrl, `${verb} ROLE ${role} WITH LOGIN ${attributes[role]}${password}`)
+      const create = (password: string) =>
+        define("CREATE", password).pipe(Effect.catchIf(isDuplicate, () => define("ALTER", password)))
+      return create(` PASSWORD '${passwordOf(superuserUrl, role)}'`).pipe(
+        // An insecure CockroachDB keeps no passwords, and asks for none.
+        Effect.catchIf(
+          (error) => dialect === "cockroachdb" && sqlState(error) === "28P01",
+          () => create(""),
+        ),
+      )
+    },
+    { discard: true },
+  )
+
+const isDuplicate = (error: SqlError.SqlError) => sqlState(error) === "42710"
+
+/** A database that belongs to the owner and in which nobody else may create anything: what an operator prepares. */
+export const createEmpty = (server: ServerOfTests, name: string) =>
+  Effect.gen(function* () {
+    const { dialect, superuserUrl } = server
+    if (dialect === "postgresql") {
+      yield* runAll(superuserUrl, `CREATE DATABASE ${name} OWNER banquo_owner`)
+      // No test crashes the server, so none needs its commits on disk.
+      yield* runAll(superuserUrl, `ALTER DATABASE ${name} SET synchronous_commit = off`)
+      return
+    }
+    yield* runAll(superuserUrl, `CREATE DATABASE ${name}`, `ALTER DATABASE ${name} OWNER TO banquo_owner`)
+    yield* runAll(
+      onDatabase(superuserUrl, name),
+      `REVOKE CREATE ON SCHEMA public FROM public`,
+      `GRANT CREATE, USAGE ON SCHEMA public TO banquo_owner`,
+    )
+  }).pipe(Effect.orDie)
+
+/** With the schema and no accounts. */
+export const createMigrated = (server: ServerOfTests, name: string) =>
+  Effect.gen(function* () {
+    const { ownerUrl, superuserUrl, template } = server
+    if (template !== null) {
+      yield* runAll(
+        superuserUrl,
+        `CREATE DATABASE ${name} TEMPLATE ${template} OWNER banquo_owner`,
+        `ALTER DATABASE ${name} SET synchronous_commit = off`,
+      )
+      return
+    }
+    yield* createEmpty(server, name)
+    const url = Redacted.make(onDatabase(ownerUrl, name))
+    yield* migrate("tests").pipe(Effect.provide(DbConn.layerUrl({ url, connectionsMax: 2 }), { local: true }))
+  }).pipe(Effect.orDie)
+
+/** Also with sessions in it. */
+export const drop = ({ dialect, superuserUrl }: Pick<ServerOfTests, "dialect" | "superuserUrl">, name: string) =>
+  runAll(superuserUrl, `DROP DATABASE ${name} ${dialect === "postgresql" ? "WITH (FORCE)" : "CASCADE"}`).pipe(
+    Effect.orDie,
+  )

@@ -1,58 +1,52 @@
 import { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer, Redacted, Schedule, type Scope } from "effect"
 import { Reactivity } from "effect/reactivity"
-import { SqlClient } from "effect/sql"
+import type { SqlClient } from "effect/sql"
 import { inject } from "vitest"
 import { DbConn } from "../src/DbConn.ts"
-import { template } from "./DatabaseServer.ts"
+import type { Dialect } from "../src/Migrator.ts"
+import { createEmpty, createMigrated, drop, onDatabase, type ServerOfTests } from "./DatabaseServer.ts"
 
 /** Where a test's own database is, for each of its roles. */
 export class TestDatabase extends Context.Service<
   TestDatabase,
   {
     readonly name: string
+    readonly dialect: Dialect
     readonly appUrl: Redacted.Redacted<string>
+    readonly auditorUrl: Redacted.Redacted<string>
     readonly ownerUrl: Redacted.Redacted<string>
     readonly superuserUrl: Redacted.Redacted<string>
   }
 >()("@banquo/ledger/test/TestDatabase") {}
 
-const urlOf = (url: string, database: string) => {
-  const target = new URL(url)
-  target.pathname = `/${database}`
-  return Redacted.make(target.href)
-}
+/** Which database this run of the tests is on: for what can only be said of one of them. */
+export const dialect: Dialect = inject("databaseServer").dialect
 
-/** Runs one statement on the server. */
-const administer = (url: string, statement: string) =>
-  SqlClient.SqlClient.use((sql) => sql.unsafe(statement).unprepared).pipe(
-    Effect.provide(PgClient.layer({ url: urlOf(url, "postgres"), maxConnections: 1 }), { local: true }),
-    Effect.orDie,
-  )
+/** Longest that a test may take which changes the schema: CockroachDB needs a second or more for an index. */
+export const schemaTimeout = 900_000
 
-const make = (source: string) =>
+const make = (create: (server: ServerOfTests, name: string) => Effect.Effect<void>) =>
   Effect.gen(function* () {
-    const { appUrl, ownerUrl, superuserUrl } = inject("databaseServer")
+    const server = inject("databaseServer")
     const name = `test_${crypto.randomUUID().replaceAll("-", "")}`
-    yield* Effect.acquireRelease(administer(ownerUrl, `CREATE DATABASE ${name} TEMPLATE ${source}`), () =>
-      // Only a superuser can end the sessions of another.
-      administer(superuserUrl, `DROP DATABASE ${name} WITH (FORCE)`),
-    )
-    // No test crashes the server, so none needs its commits on disk.
-    yield* administer(superuserUrl, `ALTER DATABASE ${name} SET synchronous_commit = off`)
+    yield* Effect.acquireRelease(create(server, name), () => drop(server, name))
+    const on = (url: string) => Redacted.make(onDatabase(url, name))
     return TestDatabase.of({
       name,
-      appUrl: urlOf(appUrl, name),
-      ownerUrl: urlOf(ownerUrl, name),
-      superuserUrl: urlOf(superuserUrl, name),
+      dialect: server.dialect,
+      appUrl: on(server.appUrl),
+      auditorUrl: on(server.auditorUrl),
+      ownerUrl: on(server.ownerUrl),
+      superuserUrl: on(server.superuserUrl),
     })
   })
 
 /** A database of the test's own with the schema and no accounts; dropped afterwards. */
-export const layerMigrated = Layer.effect(TestDatabase, make(template))
+export const layerMigrated = Layer.effect(TestDatabase, make(createMigrated))
 
 /** A database of the test's own with nothing in it. */
-export const layerEmpty = Layer.effect(TestDatabase, make("template1"))
+export const layerEmpty = Layer.effect(TestDatabase, make(createEmpty))
 
 /** {@link layerMigrated}, and a `DbConn` on it as the role of the service. */
 export const layer = Layer.unwrap(
@@ -64,7 +58,10 @@ export const connect = (
   url: Redacted.Redacted<string>,
   connectionsMax = 1,
 ): Effect.Effect<PgClient.PgClient, never, Scope.Scope> =>
-  PgClient.make({ url, maxConnections: connectionsMax }).pipe(Effect.provide(Reactivity.layer), Effect.orDie)
+  PgClient.make({ url, maxConnections: connectionsMax, applicationName: "tests" }).pipe(
+    Effect.provide(Reactivity.layer),
+    Effect.orDie,
+  )
 
 /** Waits for something that only a query can tell. */
 export const until = <E, R>(isSo: Effect.Effect<boolean, E, R>): Effect.Effect<void, E, R> =>
