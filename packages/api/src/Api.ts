@@ -314,9 +314,12 @@ export class HealthApi extends HttpApiGroup.make("health", { topLevel: true })
     }).annotateMerge(OpenApi.annotations({ summary: "The process answers; says nothing of the database" })),
     HttpApiEndpoint.get("readyz", "/readyz", {
       success: Schema.Struct({ status: Schema.Literal("ready"), schema_version: Schema.Int }),
-      error: [Problem.DatabaseUnavailable],
+      error: [Problem.DatabaseUnavailable, Problem.ShuttingDown],
     }).annotateMerge(
-      OpenApi.annotations({ summary: "The database can be reached and has the schema that this build needs" }),
+      OpenApi.annotations({
+        summary:
+          "The database can be reached, has the schema that this build needs, and the process is not being stopped",
+      }),
     ),
   )
   .annotateMerge(OpenApi.annotations({ title: "Health" })) {}

@@ -62,6 +62,7 @@ const NotMade = Schema.Struct({
     Problem.DatabaseUnavailable,
     Problem.Contention,
     Problem.Overloaded,
+    Problem.ShuttingDown,
     Problem.BatchAborted,
     ...Problem.ofTransactions,
   ]),

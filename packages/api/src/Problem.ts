@@ -321,6 +321,13 @@ export class DatabaseUnavailable extends declare<DatabaseUnavailable>()(
 
 export class Overloaded extends declare<Overloaded>()("Overloaded", "overloaded", 503, "The service is too busy") {}
 
+export class ShuttingDown extends declare<ShuttingDown>()(
+  "ShuttingDown",
+  "shutting_down",
+  503,
+  "The service is being stopped; another instance takes its place",
+) {}
+
 export class BatchAborted extends declare<BatchAborted>()(
   "BatchAborted",
   "batch_aborted",

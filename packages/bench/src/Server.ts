@@ -64,7 +64,7 @@ const listening = (child: ChildProcess): Effect.Effect<string, ServerFailed> =>
     const onData = (chunk: Buffer) => {
       if (output.length > 65_536) return
       output += chunk.toString()
-      const match = /listens on (http:\S+)/.exec(output)
+      const match = /listens on (http:[^\s"]+)/.exec(output)
       if (match !== null) resume(Effect.succeed(match[1]!))
     }
     child.stdout!.on("data", onData)

@@ -13,9 +13,10 @@ import * as Timestamp from "@banquo/domain/Timestamp"
 import { DbConn } from "@banquo/ledger/DbConn"
 import { orProblem } from "@banquo/server/Problems"
 import * as RequestSchema from "@banquo/server/RequestSchema"
+import { Draining } from "@banquo/server/Draining"
 import * as Responses from "@banquo/server/Responses"
 import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
-import { Config, Console, Effect, Exit, Layer } from "effect"
+import { Config, Console, Duration, Effect, Exit, Layer } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { HttpApi, HttpApiBuilder, HttpApiGroup, HttpApiSchema } from "effect/http-api"
 import { createServer } from "node:http"
@@ -103,7 +104,7 @@ const layerOf = (name: "no-op" | RivalName) => {
     HttpApiBuilder.layer(StandInApi).pipe(Layer.provide(handlers), Layer.provide(RequestSchema.layer)),
     HttpRouter.add("GET", "/livez", Effect.succeed(HttpServerResponse.text("live"))),
     Responses.layer,
-  )
+  ).pipe(Layer.provide(Draining.layer({ delay: Duration.zero, hurry: () => undefined })))
 }
 
 const program = Effect.gen(function* () {

@@ -1,4 +1,4 @@
-import { Config, ConfigProvider, Option, Redacted, Schema } from "effect"
+import { Config, ConfigProvider, Duration, Option, Redacted, Schema } from "effect"
 import { isIPv4 } from "node:net"
 
 /** What `banquo serve` and `banquo migrate` read from the environment; the README has the table. */
@@ -44,6 +44,8 @@ export const ServeConfig = Config.all({
   ).pipe(Config.withDefault(8484)),
   /** Unless said otherwise, where the database is the embedded one: in development. */
   hasDummyAccounts: Config.option(Config.Boolean("DUMMY_ACCOUNTS")),
+  /** Where a balancer watches `/readyz` and nothing else turns requests away before the process is told to stop. */
+  drainDelay: Config.Duration("DRAIN_DELAY").pipe(Config.withDefault(Duration.zero)),
   /** There is no access control: beyond this machine, only where the operator says so. */
   unauthenticatedAccess: Config.option(Config.Literal("allowed", "UNAUTHENTICATED_ACCESS")),
 }).pipe(

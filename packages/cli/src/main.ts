@@ -7,32 +7,38 @@ import manifest from "../package.json" with { type: "json" }
 import { DatabaseName, layerOfOwner, layerOfService, migrateAndLog } from "./Database.ts"
 import { greeting } from "./Greeting.ts"
 import { ServeConfig } from "./ServeConfig.ts"
+import * as Telemetry from "./Telemetry.ts"
 
 type ServeConfig = Config.Success<typeof ServeConfig>
 
-const listen = Effect.fnUntraced(function* ({ hasDummyAccounts, host, isExposed, port }: ServeConfig) {
+const listen = Effect.fnUntraced(function* ({ drainDelay, hasDummyAccounts, host, isExposed, port }: ServeConfig) {
   if (isExposed) {
     yield* Effect.logWarning(`UNAUTHENTICATED_ACCESS is allowed: whoever reaches ${host} port ${port} can move money`)
   }
   const { isEmbedded, text } = yield* DatabaseName
+  const isJson = yield* Telemetry.isJson
   const server = Server.layer({
     host,
     port,
     hasDummyAccounts: Option.getOrElse(hasDummyAccounts, () => isEmbedded),
+    drainDelay,
+    isTraced: yield* Telemetry.isTraced,
   })
   const greet = HttpServer.addressFormattedWith((url) =>
-    Console.log(greeting({ url, database: text, accountId: crypto.randomUUID() })),
+    isJson
+      ? Effect.logInfo(`Banquo listens on ${url}`, { url, database: text, version: manifest.version })
+      : Console.log(greeting({ url, database: text, accountId: crypto.randomUUID() })),
   )
   return yield* Layer.launch(Layer.effectDiscard(greet).pipe(Layer.provide(server)))
 })
 
 const serve = Command.make("serve", {}, () =>
-  Effect.flatMap(ServeConfig, (config) => listen(config).pipe(Effect.provide(layerOfService))),
+  Effect.flatMap(ServeConfig, listen).pipe(Effect.provide(layerOfService.pipe(Layer.provideMerge(Telemetry.layer)))),
 ).pipe(Command.withDescription("Serve the HTTP API; without DATABASE_URL, on the embedded database"))
 
-const migrate = Command.make("migrate", {}, () => migrateAndLog.pipe(Effect.provide(layerOfOwner))).pipe(
-  Command.withDescription("Bring the database to the schema of this build; as its owner"),
-)
+const migrate = Command.make("migrate", {}, () =>
+  migrateAndLog.pipe(Effect.provide(layerOfOwner.pipe(Layer.provideMerge(Telemetry.layer)))),
+).pipe(Command.withDescription("Bring the database to the schema of this build; as its owner"))
 
 const banquo = Command.make("banquo").pipe(
   Command.withDescription("A bank-account ledger service"),

@@ -299,6 +299,8 @@ const stopsInOrder = Effect.fnUntraced(function* (signal: "SIGTERM" | "SIGINT") 
     ),
   )
   yield* held.arrived
+  // The four, and this one.
+  yield* eventually(get(`${instance.url}/metrics`), ({ text }) => text.includes("\nbanquo_http_requests_in_flight 5\n"))
   instance.signal(signal)
   // It takes no more connections: it has begun to stop.
   yield* eventually(isListening(instance.url), (is) => !is)

@@ -36,7 +36,7 @@ export const run = (args: ReadonlyArray<string>, env: Record<string, string>, op
     const child = yield* Effect.acquireRelease(
       Effect.sync(() =>
         spawn(process.execPath, [file, ...args], {
-          env: { PATH: process.env["PATH"]!, NO_COLOR: "1", ...env },
+          env: { PATH: process.env["PATH"]!, NO_COLOR: "1", LOG_FORMAT: "pretty", ...env },
           stdio: ["ignore", "pipe", "pipe"],
           ...spawnOptions,
         }),
@@ -96,7 +96,7 @@ export interface ServeProcess extends Command {
 export const serve = (env: Record<string, string>, options?: RunOptions) =>
   Effect.gen(function* () {
     const command = yield* run(["serve"], { PORT: "0", ...env }, options)
-    const [, url] = yield* command.output(/Banquo listens on (\S+)\n/)
+    const [, url] = yield* command.output(/Banquo listens on ([^\s"]+)["\n]/)
     const served: ServeProcess = { ...command, url: url! }
     return served
   })

@@ -75,7 +75,8 @@ export const fromAmount = (amount: Amount): Money => {
 /** A decimal string with exactly `scale` decimals. `money` must not need more; {@link format} asserts it. */
 export const format = (money: Money, scale: number): Amount => {
   const cut = 10n ** BigInt(decimals - scale)
-  if (money % cut !== 0n) throw new RangeError(`${money} ten-thousandths do not fit ${scale} decimals`)
+  // Without the amount: what a defect says is logged.
+  if (money % cut !== 0n) throw new RangeError(`an amount does not fit ${scale} decimals`)
   const scaled = money / cut
   const digits = (scaled < 0n ? -scaled : scaled).toString().padStart(scale + 1, "0")
   const whole = digits.slice(0, digits.length - scale)

@@ -19,6 +19,7 @@ import { DbConn, read } from "./DbConn.ts"
 import { Contenders, yieldLength } from "./Contenders.ts"
 import { HeadCache } from "./HeadCache.ts"
 import * as IdBlock from "./IdBlock.ts"
+import * as LedgerMetrics from "./LedgerMetrics.ts"
 import { postedOfDecision } from "./Posted.ts"
 import {
   accountsOf,
@@ -178,13 +179,20 @@ export const make: Effect.Effect<Batches, never, DbConn> = Effect.gen(function* 
       const decisions = rulings.flatMap(({ decided }) => (Result.isSuccess(decided) ? decided.success : []))
       if (decisions.length > 0) {
         const accounts = open.flatMap((pending) => pending.accounts)
+        const start = performance.now()
         const isAppended = yield* append(decisions).pipe(
           Effect.onError(() => Effect.sync(() => cache.forget(accounts))),
+        )
+        LedgerMetrics.record(LedgerMetrics.commitSeconds, LedgerMetrics.secondsSince(start))
+        LedgerMetrics.record(
+          LedgerMetrics.batchRows,
+          decisions.reduce((total, decision) => total + idsUsed(decision), 0),
         )
         const end = yield* Clock.currentTimeMillis
         if (!isAppended) {
           const rest = asksForReplays ? open : yield* answerReplays(open, end)
           if (rest.length < open.length) return yield* write(rest, end, true)
+          LedgerMetrics.record(LedgerMetrics.conflicts, 1)
           cache.distrust(accounts, end)
           contenders.lost(accounts, end)
           return { left: open, answers: [] }
@@ -241,7 +249,17 @@ export const make: Effect.Effect<Batches, never, DbConn> = Effect.gen(function* 
         Effect.map(selectReversed(batch.flatMap(({ requests }) => requests)), (amounts) => {
           reversed = amounts
         }),
-      readUnknown: (batch: ReadonlyArray<Pending>) => readHeads(distinct(batch, (account) => !known.has(account))),
+      readUnknown: (batch: ReadonlyArray<Pending>) => {
+        let hits = 0
+        const unknown = distinct(batch, (account) => {
+          if (!known.has(account)) return true
+          hits += 1
+          return false
+        })
+        LedgerMetrics.record(LedgerMetrics.headHits, hits)
+        LedgerMetrics.record(LedgerMetrics.headMisses, unknown.length)
+        return readHeads(unknown)
+      },
       /** `false`: all of them had been read. */
       readRemembered: (batch: ReadonlyArray<Pending>) => readHeads(distinct(batch, (account) => !fresh.has(account))),
     }

@@ -2,7 +2,8 @@ import { PgClient } from "@effect/sql-pg"
 import { Cause, Context, Duration, Effect, Layer, Option, Random, type Redacted, Schedule } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient, SqlError } from "effect/sql"
-import { Contention, DatabaseUnavailable, defectOf, faultOf, OutcomeUnknown } from "./DatabaseError.ts"
+import { Contention, DatabaseUnavailable, defectOf, faultOf, OutcomeUnknown, sqlState } from "./DatabaseError.ts"
+import * as LedgerMetrics from "./LedgerMetrics.ts"
 
 /** Most connections of one process, unless said otherwise. CockroachDB bears about four per vCPU over all processes. */
 export const connectionsMaxDefault = 10
@@ -235,6 +236,9 @@ const isUnanswered = (error: SqlError.SqlError): boolean => {
 
 /** The pool has no time-out of its own: bounds the wait for a connection together with that for the answer. */
 export const within = <A>(statement: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A, SqlError.SqlError> =>
+  Effect.tapError(bounded(statement), (error) => Effect.sync(() => LedgerMetrics.recordFailure(sqlState(error))))
+
+const bounded = <A>(statement: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A, SqlError.SqlError> =>
   Effect.timeoutOrElse(statement, {
     duration: answerTimeout,
     orElse: () =>

@@ -9,6 +9,7 @@ import { Clock, Context, Duration, Effect, Exit, FiberSet, Latch, Layer } from "
 import * as Batch from "./Batch.ts"
 import { Overloaded } from "./DatabaseError.ts"
 import { contentionTimeout, type DbConn } from "./DbConn.ts"
+import * as LedgerMetrics from "./LedgerMetrics.ts"
 import { CurrentWriter, type Verdict, type Writer } from "./WritePath.ts"
 
 /** Most requests that wait at a time; one more is `Overloaded`. */
@@ -50,6 +51,15 @@ const make = Effect.fnUntraced(function* (options: GroupCommitOptions) {
   let batchesUnderWay = 0
   let writers = 0
   let isScheduled = false
+
+  yield* LedgerMetrics.observe("banquo_queue_depth", {
+    description: `Requests that wait to be written; at most ${queueMax}, more are refused`,
+    read: () => waiting.length,
+  })
+  yield* LedgerMetrics.observe("banquo_batches_in_flight", {
+    description: `Batches under way, at most ${writersMax}; all of them all the time: the database is what limits`,
+    read: () => writers,
+  })
 
   const mustWait = ({ accounts, keys }: Batch.Pending, barred: ReadonlySet<AccountId>): boolean =>
     keys.some((key) => keysUnderWay.has(key)) ||

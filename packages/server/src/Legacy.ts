@@ -18,6 +18,7 @@ import { storeBalanceChange } from "@banquo/ledger/Transactions"
 import { Effect, Option, Schema } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { ledgerContext } from "./LedgerContext.ts"
+import { codeOf, countRefusal } from "./Refusals.ts"
 
 export const isLegacyPath = (path: string): boolean =>
   /^\/(?:account|transaction|make-dummy-account)(?:\/|$)/.test(path)
@@ -105,10 +106,9 @@ const accountIdOfPath: Effect.Effect<AccountId, Missing, HttpRouter.RouteContext
 )
 
 /** An id that is not a UUID names no account either. */
-class Missing extends Schema.TaggedError<Missing>()("Missing", {}) {}
+class Missing extends Schema.TaggedError<Missing>()("AccountNotFound", {}) {}
 
 const statuses: { readonly [tag: string]: number } = {
-  Missing: 404,
   AccountNotFound: 404,
   Contention: 503,
   DatabaseUnavailable: 503,
@@ -122,6 +122,7 @@ const orText = <E extends { readonly _tag: string; readonly message: string }, R
 ) =>
   Effect.catch(program, (error) => {
     const status = statuses[error._tag] ?? 422
+    countRefusal(codeOf(error._tag))
     return Effect.succeed(
       text(
         status,

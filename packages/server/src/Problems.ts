@@ -13,6 +13,7 @@ import type { Contention, DatabaseUnavailable, OutcomeUnknown, Overloaded } from
 import type { HoldGone } from "@banquo/ledger/Holds"
 import type { SchemaOutdated } from "@banquo/ledger/Migrator"
 import { Effect } from "effect"
+import { codeOf, countRefusal } from "./Refusals.ts"
 import { RequestId } from "./RequestId.ts"
 
 type LedgerError =
@@ -110,9 +111,13 @@ const retryable = (base: Base): Base => ({ ...base, retryable: true })
 
 type ProblemOf<E extends LedgerError> = ReturnType<(typeof problems)[E["_tag"]]>
 
+/** The problem of an error, which is counted. */
 export const problemOf = <E extends LedgerError>(error: E, request_id: string): ProblemOf<E> => {
   const toProblem = problems[error._tag] as unknown as (error: E, base: Base) => ProblemOf<E>
-  return toProblem(error, { detail: error.message, retryable: false, request_id })
+  const problem = toProblem(error, { detail: error.message, retryable: false, request_id })
+  // The caller is told to send it again, as after any other; the operator is told that this one is different.
+  countRefusal(error._tag === "OutcomeUnknown" ? codeOf(error._tag) : problem.code)
+  return problem
 }
 
 /** Fails with the problem of each error that the ledger fails with. */

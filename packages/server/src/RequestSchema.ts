@@ -6,6 +6,7 @@ import { InternalError, InvalidRequest, type InvalidValue } from "@banquo/api/Pr
 import { Effect, Layer, SchemaIssue } from "effect"
 import { HttpServerRequest } from "effect/http"
 import { HttpApiError } from "effect/http-api"
+import { countRefusal } from "./Refusals.ts"
 import { RequestId } from "./RequestId.ts"
 
 /** Most faults that one answer tells of: a body of a megabyte can have a hundred thousand. */
@@ -18,10 +19,10 @@ const places = { Params: "path", Query: "query", Headers: "header", Payload: "bo
 type Fault = typeof InvalidValue.Type
 
 const problemOf = (errors: ReadonlyArray<Fault>): Effect.Effect<InvalidRequest> =>
-  Effect.map(
-    RequestId,
-    (request_id) => new InvalidRequest({ detail: summaryOf(errors), retryable: false, request_id, errors }),
-  )
+  Effect.map(RequestId, (request_id) => {
+    countRefusal("invalid_request")
+    return new InvalidRequest({ detail: summaryOf(errors), retryable: false, request_id, errors })
+  })
 
 /** The problem that says what is wrong with a part of a request, fault by fault. */
 export const invalidRequest = (place: Fault["in"], issue: SchemaIssue.Issue): Effect.Effect<InvalidRequest> =>

@@ -15,7 +15,8 @@ import {
   ProblemDetails,
 } from "effect/http"
 import { isLegacyPath } from "./Legacy.ts"
-import * as Draining from "./Draining.ts"
+import { Draining } from "./Draining.ts"
+import { countRefusal } from "./Refusals.ts"
 import { fromRequest, header, RequestId } from "./RequestId.ts"
 
 /** When to come back after a 503, in seconds. */
@@ -41,6 +42,7 @@ export const errorResponse = (
     code: status < 500 ? "invalid_request" : "internal_error",
     title: "Error",
   }
+  countRefusal(code)
   return isLegacyPath(path)
     ? HttpServerResponse.text(title, { status })
     : ProblemDetails.toResponse({
@@ -104,13 +106,13 @@ const isRespondable = (cause: Cause.Cause<unknown>): boolean =>
 
 export const layer = HttpRouter.middleware(
   Effect.map(
-    Draining.make,
+    Draining,
     (draining) => (httpEffect) =>
       Effect.gen(function* () {
         const request = yield* HttpServerRequest.HttpServerRequest
         const requestId = yield* fromRequest
         yield* HttpEffect.appendPreResponseHandler((_, response) =>
-          Effect.succeed(finish(request, response, requestId, draining.isDraining)),
+          Effect.succeed(finish(request, response, requestId, draining.hasBegun())),
         )
         return yield* httpEffect.pipe(
           Effect.catchCause((cause) =>

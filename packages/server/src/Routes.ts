@@ -3,6 +3,7 @@ import { Api } from "@banquo/api/Api"
 import { Effect, Layer } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { HttpApi, HttpApiBuilder, HttpApiScalar } from "effect/http-api"
+import { PrometheusMetrics } from "effect/observability"
 import { METHODS } from "node:http"
 import * as AccountsHandlers from "./AccountsHandlers.ts"
 import * as HealthHandlers from "./HealthHandlers.ts"
@@ -20,6 +21,7 @@ const methods = METHODS as ReadonlyArray<Parameters<HttpRouter.HttpRouter["add"]
 const homePath = "/"
 const openapiPath = "/openapi.json"
 const docsPath = "/docs"
+const metricsPath = "/metrics"
 
 /** By path, the methods that it takes. */
 const methodsOfPaths = (options: Legacy.LegacyOptions): ReadonlyMap<string, ReadonlySet<string>> => {
@@ -33,9 +35,12 @@ const methodsOfPaths = (options: Legacy.LegacyOptions): ReadonlyMap<string, Read
     onEndpoint: ({ endpoint }) => add(endpoint.method, endpoint.path),
   })
   for (const { method, path } of Legacy.routesOf(options)) add(method, path)
-  for (const path of [homePath, openapiPath, docsPath]) add("GET", path)
+  for (const path of [homePath, openapiPath, docsPath, metricsPath]) add("GET", path)
   return methods
 }
+
+/** The paths that there are. */
+export const pathsOf = (options: Legacy.LegacyOptions): ReadonlyArray<string> => [...methodsOfPaths(options).keys()]
 
 const refuse = (allow: string) =>
   Effect.gen(function* () {
@@ -65,6 +70,7 @@ export const layer = (options: Legacy.LegacyOptions) =>
     ),
     HttpApiScalar.layer(Api, { path: docsPath }),
     HttpRouter.add("GET", homePath, Home.page),
+    PrometheusMetrics.layerHttp({ path: metricsPath }),
     Legacy.layer(options),
     layerOthers(options),
     Responses.layer,

@@ -1,16 +1,26 @@
 import * as GroupCommit from "@banquo/ledger/GroupCommit"
 import * as HoldSweeper from "@banquo/ledger/HoldSweeper"
 import { NodeHttpServer } from "@effect/platform-node"
-import { Duration, Layer, References } from "effect"
+import { Duration, Effect, Layer, References } from "effect"
 import { HttpRouter } from "effect/http"
 import { createServer } from "node:http"
+import { Draining } from "./Draining.ts"
+import * as HttpMetrics from "./HttpMetrics.ts"
 import type { LegacyOptions } from "./Legacy.ts"
+import * as ProcessMetrics from "./ProcessMetrics.ts"
 import * as Routes from "./Routes.ts"
 
 export interface ServerOptions extends LegacyOptions {
   readonly host: string
   /** 0: any free port. */
   readonly port: number
+  /**
+   * How long requests are still taken after `/readyz` has said that the server stops: longer than balancers take to see it,
+   * where nothing else makes them turn away first. Default: not at all.
+   */
+  readonly drainDelay?: Duration.Duration
+  /** A span for each request and each of its statements costs more than the ledger's own work. Default: false. */
+  readonly isTraced?: boolean
 }
 
 /** Longest that the headers of a request may take to arrive. */
@@ -28,26 +38,55 @@ export const shutdownTimeout = Duration.seconds(20)
 /** Most connections at a time; more are refused. */
 export const connectionsMax = 10_000
 
-/** Listens while it is in scope; its writes are committed in groups. Needs a `DbConn`; answers 503 as long as the database is away. */
+/**
+ * Listens while it is in scope; its writes are committed in groups. Needs a `DbConn`; answers 503 as long as the database is
+ * away.
+ *
+ * It stops in this order: not ready, {@link ServerOptions.drainDelay} later no more connections and streams, then the
+ * requests in flight, for at most {@link shutdownTimeout}, then the queue of writes.
+ */
 export const layer = (options: ServerOptions) =>
-  HttpRouter.serve(Layer.merge(Routes.layer(options), HoldSweeper.layer).pipe(Layer.provide(GroupCommit.layer())), {
-    disableLogger: true,
-    disableListenLog: true,
-  }).pipe(
-    // A span for each request and statement would cost more than the ledger's own work.
-    Layer.provide(Layer.succeed(References.TracerEnabled, false)),
-    Layer.provideMerge(
-      NodeHttpServer.layer(
-        () => {
-          const server = createServer({
-            requestTimeout: Duration.toMillis(requestTimeout),
-            headersTimeout: Duration.toMillis(headersTimeout),
-            keepAliveTimeout: Duration.toMillis(keepAliveTimeout),
-          })
-          server.maxConnections = connectionsMax
-          return server
-        },
-        { host: options.host, port: options.port, gracefulShutdownTimeout: shutdownTimeout },
-      ),
-    ),
+  Layer.unwrap(
+    Effect.sync(() => {
+      const server = createServer({
+        requestTimeout: Duration.toMillis(requestTimeout),
+        headersTimeout: Duration.toMillis(headersTimeout),
+        keepAliveTimeout: Duration.toMillis(keepAliveTimeout),
+      })
+      server.maxConnections = connectionsMax
+      const routes = Layer.merge(Routes.layer(options), HoldSweeper.layer).pipe(Layer.provide(GroupCommit.layer()))
+      const serve = HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
+        Layer.provide(Layer.succeed(References.TracerEnabled, options.isTraced ?? false)),
+      )
+      // A connection whose answer had begun before, or whose request never ends, is told nothing: it is ended after it.
+      const endConnections = Draining.use(({ isClosing }) =>
+        Effect.sync(() =>
+          server.on("request", ({ socket }, response) =>
+            response.once("finish", () => {
+              if (isClosing()) socket.end()
+            }),
+          ),
+        ),
+      )
+      // Added last, so it is what stopping begins with.
+      return Layer.effectDiscard(Draining.use(({ drain }) => Effect.addFinalizer(() => drain))).pipe(
+        Layer.provide(Layer.effectDiscard(endConnections)),
+        Layer.provideMerge(serve),
+        Layer.provide(ProcessMetrics.layer),
+        Layer.provide(Layer.effectDiscard(HttpMetrics.count(server, Routes.pathsOf(options)))),
+        Layer.provide(
+          Draining.layer({
+            delay: options.drainDelay ?? Duration.zero,
+            hurry: () => server.closeAllConnections(),
+          }),
+        ),
+        Layer.provideMerge(
+          NodeHttpServer.layer(() => server, {
+            host: options.host,
+            port: options.port,
+            gracefulShutdownTimeout: shutdownTimeout,
+          }),
+        ),
+      )
+    }),
   )

@@ -17,8 +17,9 @@ import {
 } from "@banquo/ledger/Transactions"
 import { reverseTransaction } from "@banquo/ledger/Reversals"
 import { dryRun } from "@banquo/ledger/WritePath"
-import { Array as Arr, Cause, Effect, Exit, identity, Option, Result, Schema, Stream } from "effect"
+import { Array as Arr, Cause, Data, Effect, Exit, identity, Option, Result, Schema, Stream } from "effect"
 import { HttpApiBuilder, type HttpApiError } from "effect/http-api"
+import { Draining } from "./Draining.ts"
 import { ledgerContext } from "./LedgerContext.ts"
 import { orProblem, problemOf } from "./Problems.ts"
 import { RequestId } from "./RequestId.ts"
@@ -129,15 +130,17 @@ type PayloadError = HttpApiError.HttpApiPayloadTooLarge | HttpApiError.HttpApiSc
 
 type StreamItem = typeof NewStreamItem.Type
 
-type Line = Result.Result<unknown, PayloadError>
+type Line = Result.Result<unknown, PayloadError | Closing>
 
 /**
  * A verdict for each line, in order. A line that is not JSON, or that is too long, is the last one that is read: where the
  * next would begin is not known. What came before it has its verdict. Lines that come while others are written are
- * written together; one that comes alone does not wait.
+ * written together; one that comes alone does not wait. When the server stops, the last verdict says that no more lines
+ * were read.
  */
-const postLines = (lines: Stream.Stream<unknown, PayloadError>) =>
+const postLines = (lines: Stream.Stream<unknown, PayloadError>, closing: Effect.Effect<void>) =>
   lines.pipe(
+    Stream.interruptWhen(Effect.andThen(closing, Effect.fail(new Closing()))),
     Stream.map((line): Line => Result.succeed(line)),
     Stream.catch((error) => Stream.make<[Line]>(Result.fail(error))),
     Stream.buffer({ capacity: streamItemsMax }),
@@ -166,16 +169,22 @@ const readLine = (line: Line): Effect.Effect<Result.Result<StreamItem, typeof Ve
         Effect.catch(({ issue }) => Effect.map(invalidRequest("body", issue), (p) => Result.fail(notMade(p)))),
       )
 
-const refuseRest = (error: PayloadError) =>
-  error._tag === "HttpApiSchemaError"
-    ? Effect.map(invalidRequest("body", error.cause.issue), notMade)
-    : Effect.map(RequestId, (request_id) => notMade(new Problem.BodyTooLarge({ retryable: false, request_id })))
+/** The server stops before the lines have come to their end. */
+class Closing extends Data.TaggedError("Closing") {}
+
+const refuseRest = (error: PayloadError | Closing) =>
+  error._tag === "Closing"
+    ? Effect.map(RequestId, (request_id) => notMade(new Problem.ShuttingDown({ retryable: true, request_id })))
+    : error._tag === "HttpApiSchemaError"
+      ? Effect.map(invalidRequest("body", error.cause.issue), notMade)
+      : Effect.map(RequestId, (request_id) => notMade(new Problem.BodyTooLarge({ retryable: false, request_id })))
 
 export const layer = HttpApiBuilder.group(
   Api,
   "transactions",
   Effect.fnUntraced(function* (handlers) {
     const context = yield* ledgerContext
+    const { closing } = yield* Draining
     const run = Effect.provideContext(context)
     return (
       handlers
@@ -211,7 +220,7 @@ export const layer = HttpApiBuilder.group(
           "batch",
           ({ payload }) => {
             if (Stream.isStream(payload)) {
-              return Effect.succeed(Stream.provideContext(postLines(payload), context))
+              return Effect.succeed(Stream.provideContext(postLines(payload, closing), context))
             }
             const { mode, transactions } = payload
             const how = payload.dry_run === true ? judges : makes

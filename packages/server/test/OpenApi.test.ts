@@ -181,6 +181,7 @@ const reached: { readonly [code: string]: readonly [status: number, program: Pro
 const notReached: { readonly [code: string]: string } = {
   batch_aborted: "is told inside of the verdicts of a batch, whose own status is 200: see the test below",
   overloaded: "takes ten thousand requests that wait: ledger/test/GroupCommit.test.ts has a shorter queue",
+  shutting_down: "is told by a process that stops: cli/test/Drain.test.ts",
   too_many_holds: "takes two hundred holds: Holds.test.ts places them",
   contention: "takes the five seconds that a write is tried anew for: Faults.test.ts reaches it",
 }
