@@ -5,7 +5,7 @@
 import type { Account } from "@banquo/domain/Account"
 import type { AccountId } from "@banquo/domain/AccountId"
 import type { BalanceChange } from "@banquo/domain/BalanceChange"
-import { genesisHash, seal } from "@banquo/domain/ChangeHash"
+import { ChainCheck, isReversedTooFar, linkFaults, transactionFaults } from "@banquo/domain/ChainCheck"
 import { holdsAfter, isExpired, noHolds, type OpenHold } from "@banquo/domain/Hold"
 import { type Amount, fromAmount } from "@banquo/domain/Money"
 import type { Acknowledged, Asked, Attempt, ClientLog, Look } from "./Attempt.ts"
@@ -19,17 +19,10 @@ export const faultKinds = {
   "key applied twice": "two transactions have the same idempotency key",
   "refused but stored": "a request that was refused has rows",
   "never asked for": "a stored transaction was not asked for by any client",
-  gap: "the sequence of an account jumps",
+  ...linkFaults,
   fork: "two changes of an account follow the same one",
-  "broken link": "a change does not name the one before it",
-  "wrong balance": "a balance is not the one before plus the change",
-  "wrong hash": "a hash does not follow from its change and the hash before",
-  "time runs back": "a change is not later than the one before it",
   unbalanced: "the legs of a transaction do not sum to zero",
-  "held without a hold": "what an account holds is not the sum of its open holds",
-  "beyond the hold": "more was captured or released of a hold than was left of it",
-  "captured too late": "a hold was captured when it had expired",
-  "reversed too much": "reversals took back more than there was, or what cannot be taken back",
+  "reversed too far": transactionFaults["reversed too far"],
   "money made or lost": "the balances have changed by something else than what was acknowledged",
   reordered: "a change that was sent after another was acknowledged comes before it",
   "stale read": "a read misses a change that was acknowledged before it was sent",
@@ -69,7 +62,6 @@ export const audit = (evidence: Evidence): ReadonlyArray<Fault> => {
   const chains = [...Map.groupBy(evidence.rows, ({ acctId }) => acctId).values()].map((chain) =>
     chain.toSorted((a, b) => a.acctSeq - b.acctSeq),
   )
-  for (const chain of chains) auditHolds(chain, fault)
   if (evidence.log !== null) {
     const { attempts, looks } = evidence.log
     auditAcknowledged(evidence.rows, attempts, fault)
@@ -85,28 +77,20 @@ type Report = (kind: FaultKind, detail: string) => unknown
 
 const money = (text: string) => fromAmount(text as Amount)
 
-const equal = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0
-
 const auditChains = ({ accounts, ledgerId, rows, tails }: Evidence, fault: Report) => {
   for (const [acctId, chain] of Map.groupBy(rows, (row) => row.acctId)) {
     const account = accounts.get(acctId)
-    let prev = tails.get(acctId)
-    if (prev === undefined && account === undefined) fault("gap", `account ${acctId} has rows but is not known`)
-    const named = new Set(prev?.prevBchgId === null ? [] : [prev?.prevBchgId])
+    const tail = tails.get(acctId)
+    if (tail === undefined && account === undefined) fault("gap", `account ${acctId} has rows but is not known`)
+    const check =
+      tail === undefined && account !== undefined ? ChainCheck.ofAccount(ledgerId, account) : ChainCheck.after(tail)
+    const named = new Set(tail?.prevBchgId === null ? [] : [tail?.prevBchgId])
     for (const row of chain.toSorted((a, b) => a.acctSeq - b.acctSeq)) {
       const at = `account ${acctId}, sequence ${row.acctSeq}, change ${row.bchgId}`
-      const seq = prev === undefined ? 0 : prev.acctSeq + 1
-      if (row.prevBchgId !== null && named.has(row.prevBchgId)) fault("fork", at)
+      const isTwice = row.acctSeq === check.prev?.acctSeq
+      if (isTwice || (row.prevBchgId !== null && named.has(row.prevBchgId))) fault("fork", at)
       named.add(row.prevBchgId ?? undefined)
-      if (row.acctSeq === prev?.acctSeq) fault("fork", at)
-      else if (row.acctSeq !== seq) fault("gap", `${at}: expected sequence ${seq}`)
-      if (row.prevBchgId !== (prev?.bchgId ?? null)) fault("broken link", at)
-      const sums = row.balance === (prev?.balance ?? 0n) + row.chgAmt && row.held === (prev?.held ?? 0n) + row.heldAmt
-      if (!sums) fault("wrong balance", at)
-      const prevHash = prev?.chgHash ?? (account === undefined ? undefined : genesisHash(ledgerId, account))
-      if (prevHash !== undefined && !equal(seal(row, prevHash).chgHash, row.chgHash)) fault("wrong hash", at)
-      if (prev !== undefined && row.chgCreateTime <= prev.chgCreateTime) fault("time runs back", at)
-      prev = row
+      for (const kind of check.next(row)) if (!(isTwice && kind === "gap")) fault(kind, at)
     }
   }
 }
@@ -123,22 +107,6 @@ const auditLegs = (rows: ReadonlyArray<BalanceChange>, fault: Report) => {
 
 /** The rows of one account in their order. */
 type Chain = ReadonlyArray<BalanceChange>
-
-const auditHolds = (chain: Chain, fault: Report) => {
-  let holds: ReadonlyArray<OpenHold> = noHolds
-  for (const row of chain) {
-    const at = `account ${row.acctId}, sequence ${row.acctSeq}, hold ${row.holdId}`
-    const hold = holds.find(({ holdId }) => holdId === row.holdId)
-    const isOpen = hold !== undefined || row.holdId === row.bchgId
-    if (row.holdId !== null && (!isOpen || (hold?.held ?? 0n) + row.heldAmt < 0n)) fault("beyond the hold", at)
-    if (row.chgFlavor === "CAPTURE") {
-      if (row.chgAmt !== row.heldAmt) fault("beyond the hold", `${at}: ${row.chgAmt} taken for ${row.heldAmt} held`)
-      if (hold !== undefined && isExpired(hold, row.chgCreateTime)) fault("captured too late", at)
-    }
-    if (isOpen) holds = holdsAfter(holds, row)
-    if (row.held !== holds.reduce((sum, { held }) => sum + held, 0n)) fault("held without a hold", at)
-  }
-}
 
 /**
  * Rows that nobody needs to have asked for: those that let go of holds which had expired, and those by which a forced
@@ -172,11 +140,9 @@ const auditReversals = (rows: ReadonlyArray<BalanceChange>, fault: Report) => {
     if (chgAmt !== 0n && chgFlavor !== "INITIAL" && reversesXactId === null) moved.set(legOf(xactId, acctId), chgAmt)
   }
   for (const [leg, taken] of Map.groupBy(reversals, (row) => legOf(row.reversesXactId, row.acctId))) {
-    const there = moved.get(leg) ?? 0n
-    const back = taken.reduce((sum, { chgAmt }) => sum - chgAmt, 0n)
-    if (there > 0n ? back < 0n || back > there : back > 0n || back < there) {
-      fault("reversed too much", `${leg}: ${back} ten-thousandths of ${there}`)
-    }
+    const there = moved.get(leg)
+    const back = taken.reduce((sum, { chgAmt }) => sum + chgAmt, 0n)
+    if (isReversedTooFar(there, back)) fault("reversed too far", `${leg}: ${back} ten-thousandths of ${there ?? 0n}`)
   }
 }
 

@@ -5,7 +5,7 @@ import type { AccountState } from "@banquo/domain/AccountState"
 import { Actor } from "@banquo/domain/Actor"
 import type { BalanceChange } from "@banquo/domain/BalanceChange"
 import { BalanceChangeId } from "@banquo/domain/BalanceChangeId"
-import { seal } from "@banquo/domain/ChangeHash"
+import { genesisHash, seal } from "@banquo/domain/ChangeHash"
 import { Currency } from "@banquo/domain/Currency"
 import { decide } from "@banquo/domain/Decide"
 import { IdempotencyKey } from "@banquo/domain/Idempotency"
@@ -305,6 +305,21 @@ const plants: ReadonlyArray<Plant> = [
     plant: (evidence) => withRows(evidence, (rows) => rows.push(rows[middle(rows)]!)),
   },
   {
+    kind: "held without a hold",
+    how: "a change of what is held that belongs to no hold, all sums and hashes made to fit",
+    plant: (evidence) => {
+      const acctId = accountId(4)
+      let prev: BalanceChange | undefined
+      const chain = chainOf(evidence, acctId).map((row, at) => {
+        const held = Money.make(at < 2 ? 0n : 1n)
+        const heldAmt = Money.make(at === 2 ? 1n : 0n)
+        prev = seal({ ...row, held, heldAmt }, prev?.chgHash ?? genesisHash(ledgerId, evidence.accounts.get(acctId)!))
+        return prev
+      })
+      return { ...evidence, rows: [...evidence.rows.filter((row) => row.acctId !== acctId), ...chain] }
+    },
+  },
+  {
     kind: "fork",
     how: "another row after the same one, with a place of its own",
     plant: (evidence) =>
@@ -445,7 +460,7 @@ const plants: ReadonlyArray<Plant> = [
       ),
   },
   {
-    kind: "held without a hold",
+    kind: "beyond the hold",
     how: "a hold that is let go of by a row of another",
     plant: (evidence) => refitted(evidence, "swept", () => ({ holdId: BalanceChangeId.make(1n) })),
   },
@@ -495,12 +510,12 @@ const plants: ReadonlyArray<Plant> = [
       refitted(evidence, "taken", ({ chgCreateTime }) => ({ holdExpiresAt: Timestamp.make(chgCreateTime + 1n) })),
   },
   {
-    kind: "reversed too much",
+    kind: "reversed too far",
     how: "a cent more than there was",
     plant: (evidence) => refitted(evidence, "reversal", ({ chgAmt }) => ({ chgAmt: Money.make(chgAmt + 100n) })),
   },
   {
-    kind: "reversed too much",
+    kind: "reversed too far",
     how: "a reversal of a reversal",
     plant: (evidence) => {
       const xactId = evidence.rows[single(evidence.rows, "reversal")]!.xactId

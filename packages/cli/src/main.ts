@@ -8,6 +8,7 @@ import { DatabaseName, layerOfOwner, layerOfService, migrateAndLog } from "./Dat
 import { greeting } from "./Greeting.ts"
 import { ServeConfig } from "./ServeConfig.ts"
 import * as Telemetry from "./Telemetry.ts"
+import { verifyAndLog } from "./Verify.ts"
 
 type ServeConfig = Config.Success<typeof ServeConfig>
 
@@ -40,9 +41,17 @@ const migrate = Command.make("migrate", {}, () =>
   migrateAndLog.pipe(Effect.provide(layerOfOwner.pipe(Layer.provideMerge(Telemetry.layer)))),
 ).pipe(Command.withDescription("Bring the database to the schema of this build; as its owner"))
 
+const verify = Command.make("verify", {}, () =>
+  verifyAndLog.pipe(Effect.provide(layerOfService.pipe(Layer.provideMerge(Telemetry.layer)))),
+).pipe(
+  Command.withDescription(
+    "Read the whole ledger and prove that it is whole; exits with 1 and names the first bad row if not",
+  ),
+)
+
 const banquo = Command.make("banquo").pipe(
   Command.withDescription("A bank-account ledger service"),
-  Command.withSubcommands([serve, migrate]),
+  Command.withSubcommands([serve, migrate, verify]),
 )
 
 /** One line for the operator; stacks stay inside. */
