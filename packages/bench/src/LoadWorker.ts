@@ -9,6 +9,7 @@
 import { createHistogram, type RecordableHistogram } from "node:perf_hooks"
 import { parentPort, workerData } from "node:worker_threads"
 import { Client, type Dispatcher } from "undici"
+import { changesOf, type TransactionJson } from "./Answer.ts"
 import type { Acknowledged, Attempt, Look, Outcome } from "./Attempt.ts"
 import type { Latency, LoadOptions, LoadResult, Message } from "./Load.ts"
 import * as Random from "./Random.ts"
@@ -133,32 +134,6 @@ const madeOf = (answer: WrittenJson, outcome: Outcome): Verdicts => {
     },
   }
 }
-
-interface ChangeJson {
-  readonly change_id: string
-  readonly account_id: string
-  readonly seq: number
-  readonly amount: string
-  readonly held_amount: string
-  readonly balance: { readonly posted: string }
-  readonly hash: string
-}
-
-interface TransactionJson {
-  readonly transaction_id: string
-  readonly changes: ReadonlyArray<ChangeJson>
-}
-
-const changesOf = ({ changes }: TransactionJson): ReadonlyArray<Acknowledged> =>
-  changes.map((change) => ({
-    changeId: change.change_id,
-    acctId: change.account_id,
-    seq: change.seq,
-    amount: change.amount,
-    held: change.held_amount,
-    balance: change.balance.posted,
-    hash: change.hash,
-  }))
 
 type ItemJson =
   | { readonly status: 201; readonly replayed: boolean; readonly transaction: TransactionJson }

@@ -10,6 +10,9 @@ export type ServerName = "banquo" | "no-op" | RivalName
 export interface Server {
   readonly url: string
   readonly pid: number
+  readonly signal: (name: NodeJS.Signals) => void
+  /** Waits for the end: the exit code, or the signal that killed it. */
+  readonly exited: Effect.Effect<number | NodeJS.Signals | null>
 }
 
 export class ServerFailed extends Schema.TaggedError<ServerFailed>()("ServerFailed", { reason: Schema.String }) {
@@ -31,6 +34,7 @@ const standIn = fileURLToPath(new URL("StandIn.ts", import.meta.url))
 export const start = (
   name: ServerName,
   databaseUrl: Redacted.Redacted<string>,
+  env: Record<string, string> = {},
 ): Effect.Effect<Server, ServerFailed, Scope.Scope> =>
   Effect.gen(function* () {
     const child = yield* Effect.acquireRelease(
@@ -42,6 +46,7 @@ export const start = (
             PORT: "0",
             DATABASE_URL: Redacted.value(databaseUrl),
             NODE_ENV: "production",
+            ...env,
           },
           stdio: ["ignore", "pipe", "pipe"],
         }),
@@ -54,7 +59,12 @@ export const start = (
         orElse: () => new ServerFailed({ reason: `${name} did not listen within ${startTimeout}` }),
       }),
     )
-    return { url, pid: child.pid! }
+    const exited = Effect.callback<number | NodeJS.Signals | null>((resume) => {
+      const done = () => resume(Effect.succeed(child.exitCode ?? child.signalCode))
+      if (child.exitCode !== null || child.signalCode !== null) done()
+      else child.once("exit", done)
+    })
+    return { url, pid: child.pid!, signal: (name) => child.kill(name), exited }
   })
 
 /** The address that the process prints once it listens. What it prints later is read and dropped, or it would block. */

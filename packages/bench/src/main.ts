@@ -3,10 +3,12 @@ import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Console, Effect, Exit, Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { join, resolve } from "node:path"
+import { balancers, hasHaproxy } from "./Balancer.ts"
 import * as Database from "./Database.ts"
 import * as Machine from "./Machine.ts"
 import { type Entry, faultLines, line } from "./Measurement.ts"
 import * as Report from "./Report.ts"
+import * as Restarts from "./Restarts.ts"
 import { runAll } from "./Run.ts"
 import { casesOf, scenarios } from "./Scenario.ts"
 
@@ -91,10 +93,46 @@ const bench = Command.make(
     }).pipe(Effect.scoped),
 ).pipe(Command.withDescription("Measure Banquo beside its limits and its rivals, and audit each run"))
 
+const logRestart = (count: number) => Console.log(`  restart ${count}`)
+
+const restarts = Command.make(
+  "restarts",
+  {
+    rounds: Flag.Int("rounds").pipe(
+      Flag.withDescription("How often each of the three instances is restarted"),
+      Flag.withDefault(10),
+    ),
+    clients: Flag.Int("clients").pipe(Flag.withDescription("At a time"), Flag.withDefault(16)),
+    balancer: Flag.Literals("balancer", balancers).pipe(
+      Flag.withDescription("Default: haproxy where it is installed"),
+      Flag.optional,
+    ),
+  },
+  ({ balancer, clients, rounds }) =>
+    Effect.gen(function* () {
+      const name = Option.getOrElse(balancer, () => (hasHaproxy() ? "haproxy" : "own"))
+      const database = yield* Database.make
+      for (const stop of ["seen", "unseen"] as const) {
+        yield* Console.log(`stops that the balancer has ${stop} before, ${rounds} rounds, balancer: ${name}`)
+        const done = yield* Restarts.run(database, { rounds, clients, balancer: name, stop, onRestart: logRestart })
+        const { audited, exits, failures, faults, lost, requests } = done
+        yield* Console.log(
+          `  ${requests} requests, ${failures.length} failed tries, ${lost} lost; ${audited} rows audited, ${faults.length} faults`,
+        )
+        yield* Console.log(faultLines(faults).join("\n"))
+        for (const exit of exits) yield* Console.log(`  an instance ended with ${exit}`)
+        for (const failure of new Set(failures)) yield* Console.log(`  ${failure}`)
+        if (!Restarts.isKept(done, stop)) yield* Effect.sync(() => (process.exitCode = 1))
+      }
+    }).pipe(Effect.scoped),
+).pipe(
+  Command.withDescription("Restart instances behind a balancer under load, and audit what their clients were told"),
+)
+
 const faultsOf = (entry: Entry): ReadonlyArray<string> =>
   entry._tag === "Measured" && entry.measurement.audit !== null ? faultLines(entry.measurement.audit.faults) : []
 
-Command.run(bench, { version: "0.1.0" }).pipe(
+Command.run(bench.pipe(Command.withSubcommands([restarts])), { version: "0.1.0" }).pipe(
   Effect.provide(NodeServices.layer),
   NodeRuntime.runMain({
     teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) ? Number(process.exitCode ?? 0) : 1),

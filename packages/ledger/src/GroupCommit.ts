@@ -52,6 +52,7 @@ const make = Effect.fnUntraced(function* (options: GroupCommitOptions) {
   let writers = 0
   let isScheduled = false
 
+  yield* LedgerMetrics.prepare
   yield* LedgerMetrics.observe("banquo_queue_depth", {
     description: `Requests that wait to be written; at most ${queueMax}, more are refused`,
     read: () => waiting.length,

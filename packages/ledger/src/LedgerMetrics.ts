@@ -75,7 +75,7 @@ export const headMisses = headLookups("miss")
 const failures = new Map<string, Metric.Counter<number>>()
 
 /** A statement that failed. `sqlstate`: five characters, or `none` where the connection was lost without one. */
-export const recordFailure = (sqlstate: string | undefined): void => {
+export const recordFailure = (sqlstate: string | undefined, times = 1): void => {
   const state = sqlstate ?? "none"
   const counter =
     failures.get(state) ??
@@ -85,8 +85,18 @@ export const recordFailure = (sqlstate: string | undefined): void => {
       incremental: true,
     })
   failures.set(state, counter)
-  record(counter, 1)
+  record(counter, times)
 }
+
+/** Those that are there from the start, so that the first failure shows as one more, and not as a new series. */
+const statesAwaited = ["23505", "40001", "40P01", "40003", "57014", "57P01", undefined]
+
+/** Makes all series of the write path that can be told beforehand. */
+export const prepare: Effect.Effect<void> = Effect.sync(() => {
+  for (const counter of [conflicts, headHits, headMisses]) record(counter, 0)
+  for (const histogram of [batchRows, commitSeconds]) histogram.valueUnsafe(ofProcess)
+  for (const state of statesAwaited) recordFailure(state, 0)
+})
 
 /** Seconds since `start`, which is one of `performance.now`. */
 export const secondsSince = (start: number): number => (performance.now() - start) / 1000

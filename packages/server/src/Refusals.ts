@@ -1,10 +1,10 @@
 import { record } from "@banquo/ledger/LedgerMetrics"
-import { Metric } from "effect"
+import { Effect, Layer, Metric } from "effect"
 
 const counters = new Map<string, Metric.Counter<number>>()
 
 /** Counts that somebody was told no. `code`: that of the problem; of these there are few. */
-export const countRefusal = (code: string): void => {
+export const countRefusal = (code: string, times = 1): void => {
   let counter = counters.get(code)
   if (counter === undefined) {
     counter = Metric.counter("banquo_refusals_total", {
@@ -14,8 +14,18 @@ export const countRefusal = (code: string): void => {
     })
     counters.set(code, counter)
   }
-  record(counter, 1)
+  record(counter, times)
 }
 
 /** The code of an error by its tag: `insufficient_funds` of `InsufficientFunds`. */
 export const codeOf = (tag: string): string => tag.replaceAll(/(?<=.)[A-Z]/g, "_$&").toLowerCase()
+
+/** Codes that alerts wait for: there from the start, so that the first one shows as one more, and not as a new series. */
+const codesAwaited = ["contention", "database_unavailable", "internal_error", "outcome_unknown", "overloaded"]
+
+/** Makes the series of refusals that alerts wait for. */
+export const layer = Layer.effectDiscard(
+  Effect.sync(() => {
+    for (const code of codesAwaited) countRefusal(code, 0)
+  }),
+)

@@ -8,6 +8,7 @@ import { Draining } from "./Draining.ts"
 import * as HttpMetrics from "./HttpMetrics.ts"
 import type { LegacyOptions } from "./Legacy.ts"
 import * as ProcessMetrics from "./ProcessMetrics.ts"
+import * as Refusals from "./Refusals.ts"
 import * as Routes from "./Routes.ts"
 
 export interface ServerOptions extends LegacyOptions {
@@ -72,7 +73,7 @@ export const layer = (options: ServerOptions) =>
       return Layer.effectDiscard(Draining.use(({ drain }) => Effect.addFinalizer(() => drain))).pipe(
         Layer.provide(Layer.effectDiscard(endConnections)),
         Layer.provideMerge(serve),
-        Layer.provide(ProcessMetrics.layer),
+        Layer.provide([ProcessMetrics.layer, Refusals.layer]),
         Layer.provide(Layer.effectDiscard(HttpMetrics.count(server, Routes.pathsOf(options)))),
         Layer.provide(
           Draining.layer({
