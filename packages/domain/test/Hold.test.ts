@@ -4,7 +4,7 @@ import type { AccountState } from "../src/AccountState.ts"
 import { heldAt, stateAt } from "../src/AccountState.ts"
 import type { BalanceChange } from "../src/BalanceChange.ts"
 import { BalanceChangeId } from "../src/BalanceChangeId.ts"
-import { decide, idsMax } from "../src/Decide.ts"
+import { decide, decideTogether, idsMax } from "../src/Decide.ts"
 import {
   type Hold,
   holdOf,
@@ -16,7 +16,7 @@ import {
   ttlMax,
   ttlMin,
 } from "../src/Hold.ts"
-import type { Expiry, HoldIntent } from "../src/Intent.ts"
+import type { Expiry, HoldIntent, IncreaseHold, PlaceHold, PostTransaction } from "../src/Intent.ts"
 import * as Money from "../src/Money.ts"
 import * as Timestamp from "../src/Timestamp.ts"
 import { Currency } from "../src/Currency.ts"
@@ -39,7 +39,7 @@ import {
   state,
   tagOf,
 } from "./Sample.ts"
-import { accountId, headsWith, ledgerId, now } from "./World.ts"
+import { accountId, headsWith, ledgerId, now, stamp } from "./World.ts"
 
 /** A hold of 50 until a minute from now, and what happens to it, each thing at a second after the present. */
 class Life {
@@ -315,6 +315,39 @@ describe("limits", () => {
     )
     assert.lengthOf(heads.get(accountId(1))!.openHolds, openHoldsMax)
   })
+
+  it.each([
+    ["placed", [state(1)], { _tag: "PlaceHold", acctId: accountId(1), expiry: { ttl: 1 } }],
+    [
+      "shortened",
+      [holding(1, [hold(1, "5", 60)])],
+      { _tag: "IncreaseHold", acctId: accountId(1), holdId: holdId(1), expiry: { at: inSeconds(1) } },
+    ],
+  ] as const)(
+    "there are ids for a hold that is %s and expires within one batch, by another account's clock",
+    (_, states, intent) => {
+      const ahead = state(2, { chgCreateTime: inSeconds(5) })
+      const requests = [
+        {
+          intent: { ...intent, amount: amount("50"), ...silent } as PlaceHold | IncreaseHold,
+          actor,
+          idempotencyKey: null,
+        },
+        {
+          intent: { _tag: "PostTransaction", changes: [leg(1, "-100"), leg(2, "100")], ...silent } as PostTransaction,
+          actor,
+          idempotencyKey: null,
+        },
+      ]
+      const heads = headsWith([...states, ahead])
+      const ids = idsMax(requests, heads, now)
+      const [, transfer] = Result.getOrThrow(decideTogether(requests, heads, stamp(idFirst, ids)))!
+      assert.lengthOf(transfer!.asides, 1)
+      // One more than there are rows to come; where nobody is ahead of the clock, none.
+      assert.strictEqual(ids, 1 + 1 + 2)
+      assert.strictEqual(idsMax(requests.slice(0, 1), headsWith(states), now), 1)
+    },
+  )
 
   it("an increase needs no place", () => {
     const intent = {
