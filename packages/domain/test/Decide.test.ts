@@ -415,7 +415,7 @@ describe("decide", () => {
         }
       }
     }),
-    { arbitrary: { runs: 800 } },
+    { arbitrary: { runs: 500 } },
   )
 
   it.prop(
@@ -522,7 +522,7 @@ describe("decide", () => {
         assert.isTrue(isFull || isNeeded)
       }
     }),
-    { arbitrary: { runs: 1000 } },
+    { arbitrary: { runs: 700 } },
   )
 
   it.prop(
@@ -548,7 +548,7 @@ describe("decide", () => {
       } else if (tagOf(verdict) === "HoldExpired") assert.strictEqual(tagOf(other), "HoldEnded")
       else assert.deepStrictEqual(verdict, other)
     },
-    { arbitrary: { runs: 1000 } },
+    { arbitrary: { runs: 700 } },
   )
 
   it.prop(
