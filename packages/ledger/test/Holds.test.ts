@@ -590,17 +590,34 @@ for (const { how, writer } of writers) {
               to: shop,
               idempotencyKey: key(),
             }).pipe(
-              Effect.as("done"),
+              Effect.map(({ hold }) => `captured ${hold.captured / 10_000n}`),
               Effect.catch(({ _tag }) => Effect.succeed(_tag)),
             )
             return i % 2 === 0 ? take : asAnotherProcess(take)
           }),
           together,
         )
-        assert.strictEqual(tags.filter((tag) => tag === "done").length, 10)
-        assert.strictEqual(tags.filter((tag) => tag === "HoldAlreadyCaptured").length, 22)
+        // Each is told of the hold as it left it.
+        assert.deepStrictEqual(
+          tags.toSorted(),
+          [...times(10, (i) => `captured ${5 * (i + 1)}`), ...times(22, () => "HoldAlreadyCaptured")].toSorted(),
+        )
         assert.deepStrictEqual(yield* stored(acctId), has("50", "0"))
         assert.deepStrictEqual(yield* stored(shop), has("50", "0"))
+      }),
+    )
+
+    it.effect("a write is told of its hold as it left it, whatever else the account did in between", () =>
+      Effect.gen(function* () {
+        const acctId = yield* open("100")
+        const holdId = yield* place(acctId, "50")
+        yield* storeBalanceChange(acctId, amount("1"))
+        const { hold } = yield* captureHold(holdId, { amount: amount("10"), isFinal: false })
+        assert.deepStrictEqual(yield* fetchHold(holdId), hold)
+        yield* storeBalanceChange(acctId, amount("1"))
+        const grown = yield* increaseHold(holdId, { amount: amount("5") })
+        assert.deepInclude(grown.hold, { amount: money("55"), captured: money("10"), remaining: money("45") })
+        assert.deepStrictEqual(yield* fetchHold(holdId), grown.hold)
       }),
     )
 
