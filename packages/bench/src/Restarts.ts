@@ -12,14 +12,14 @@ import { audit, type Fault } from "./Audit.ts"
 import * as Balancer from "./Balancer.ts"
 import type { Database } from "./Database.ts"
 import * as Evidence from "./Evidence.ts"
-import { fill } from "./Fill.ts"
+import type { Filled } from "./Fill.ts"
 import * as Random from "./Random.ts"
 import * as Server from "./Server.ts"
 
 export const instanceCount = 3
 
 /** Rows of the filled table, and as many accounts. */
-const rows = 1_000
+export const rowsDefault = 1_000
 
 /** Between two tries of a request, in milliseconds, on average. */
 const pauseMillis = 20
@@ -28,7 +28,8 @@ const pauseMillis = 20
 const tryMillisMax = 60_000
 
 /** `seen`: the balancer turns away first. `unseen`: the listener closes at once. */
-export type Stop = "seen" | "unseen"
+export const stops = ["seen", "unseen"] as const
+export type Stop = (typeof stops)[number]
 
 export interface RestartsOptions {
   /** How often each instance is restarted. */
@@ -63,10 +64,10 @@ export const isKept = ({ exits, failures, faults, lost, requests }: Restarts, st
 
 export const run = (
   database: Database,
+  filled: Filled,
   options: RestartsOptions,
 ): Effect.Effect<Restarts, Server.ServerFailed | Balancer.BalancerFailed, Scope.Scope> =>
   Effect.gen(function* () {
-    const filled = yield* fill(database, rows)
     const name = `restarts_${options.stop}`
     yield* Effect.acquireRelease(database.copy(filled.name, name), () => database.drop(name))
     const ports = yield* Effect.all(Array.from({ length: instanceCount }, () => Balancer.freePort))

@@ -5,6 +5,7 @@ import { Command, Flag } from "effect/cli"
 import { join, resolve } from "node:path"
 import { balancers, hasHaproxy } from "./Balancer.ts"
 import * as Database from "./Database.ts"
+import { fill } from "./Fill.ts"
 import * as Machine from "./Machine.ts"
 import { type Entry, faultLines, line } from "./Measurement.ts"
 import * as Report from "./Report.ts"
@@ -107,14 +108,25 @@ const restarts = Command.make(
       Flag.withDescription("Default: haproxy where it is installed"),
       Flag.optional,
     ),
+    only: Flag.Literals("stop", Restarts.stops).pipe(
+      Flag.withDescription("Whether the balancer sees it first; by default one after the other"),
+      Flag.atLeast(0),
+    ),
   },
-  ({ balancer, clients, rounds }) =>
+  ({ balancer, clients, only, rounds }) =>
     Effect.gen(function* () {
       const name = Option.getOrElse(balancer, () => (hasHaproxy() ? "haproxy" : "own"))
       const database = yield* Database.make
-      for (const stop of ["seen", "unseen"] as const) {
+      const filled = yield* fill(database, Restarts.rowsDefault)
+      for (const stop of only.length === 0 ? Restarts.stops : only) {
         yield* Console.log(`stops that the balancer has ${stop} before, ${rounds} rounds, balancer: ${name}`)
-        const done = yield* Restarts.run(database, { rounds, clients, balancer: name, stop, onRestart: logRestart })
+        const done = yield* Restarts.run(database, filled, {
+          rounds,
+          clients,
+          balancer: name,
+          stop,
+          onRestart: logRestart,
+        })
         const { audited, exits, failures, faults, lost, requests } = done
         yield* Console.log(
           `  ${requests} requests, ${failures.length} failed tries, ${lost} lost; ${audited} rows audited, ${faults.length} faults`,

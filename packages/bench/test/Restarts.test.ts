@@ -3,12 +3,14 @@ import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Balancer from "../src/Balancer.ts"
 import * as Database from "../src/Database.ts"
-import { instanceCount, run, type Stop } from "../src/Restarts.ts"
+import { fill } from "../src/Fill.ts"
+import { instanceCount, rowsDefault, run, type Stop } from "../src/Restarts.ts"
 
 const restart = (stop: Stop, balancer: Balancer.BalancerName) =>
   Effect.gen(function* () {
     const database = yield* Database.make
-    const done = yield* run(database, { rounds: 1, clients: 6, balancer, stop, onRestart: () => Effect.void })
+    const filled = yield* fill(database, rowsDefault)
+    const done = yield* run(database, filled, { rounds: 1, clients: 6, balancer, stop, onRestart: () => Effect.void })
     assert.strictEqual(done.restarts, instanceCount)
     assert.isAbove(done.requests, 0)
     assert.deepStrictEqual(done.faults, [])
