@@ -1,3 +1,4 @@
+import { problemOf } from "@banquo/ledger/DatabaseUrl"
 import { Config, ConfigProvider, Duration, Option, Redacted, Schema } from "effect"
 import { isIPv4 } from "node:net"
 
@@ -5,13 +6,7 @@ import { isIPv4 } from "node:net"
 export const DatabaseConfig = Config.all({
   url: Config.option(
     Config.schema(
-      Schema.Redacted(
-        Schema.String.check(
-          Schema.isPattern(/^postgres(?:ql)?:\/\//, {
-            message: "Expected an address like postgres://user:password@host:port/database",
-          }),
-        ),
-      ),
+      Schema.Redacted(Schema.String.check(Schema.makeFilter((url: string) => problemOf(Redacted.make(url)) ?? true))),
       "DATABASE_URL",
     ),
   ),

@@ -22,13 +22,13 @@ export interface AccountRow {
 export const accountColumns = `c.acct_id, c.cust_name, c.cust_address, c.currency,
   (c.acct_create_time AT TIME ZONE 'UTC')::TEXT AS acct_create_time, c.metadata`
 
-/** As {@link accountColumns}, with the customer as corrected up to the change `b` of the account. */
-export const correctedAccountColumns = `c.acct_id,
+/** As {@link accountColumns}, with the customer as corrected up to a sequence, which is SQL. */
+export const correctedAccountColumns = (upTo: string): string => `c.acct_id,
   COALESCE((SELECT k.cust_name FROM account_correction k
-    WHERE k.acct_id = c.acct_id AND k.acct_seq <= b.acct_seq AND k.cust_name IS NOT NULL
+    WHERE k.acct_id = c.acct_id AND k.acct_seq <= ${upTo} AND k.cust_name IS NOT NULL
     ORDER BY k.acct_seq DESC LIMIT 1), c.cust_name) AS cust_name,
   COALESCE((SELECT k.cust_address FROM account_correction k
-    WHERE k.acct_id = c.acct_id AND k.acct_seq <= b.acct_seq AND k.cust_address IS NOT NULL
+    WHERE k.acct_id = c.acct_id AND k.acct_seq <= ${upTo} AND k.cust_address IS NOT NULL
     ORDER BY k.acct_seq DESC LIMIT 1), c.cust_address) AS cust_address,
   c.currency, (c.acct_create_time AT TIME ZONE 'UTC')::TEXT AS acct_create_time, c.metadata`
 

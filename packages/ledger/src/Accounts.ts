@@ -13,7 +13,7 @@ import { AccountNotFound, type IdempotencyKeyReused } from "@banquo/domain/Refus
 import { Effect } from "effect"
 import type { SqlClient } from "effect/sql"
 import { accountOfRow, type AccountRow, correctedAccountColumns } from "./AccountTable.ts"
-import { stateColumns, type StateRow, tailOfRow } from "./BalanceChangeTable.ts"
+import { selectHeads, stateColumns, type StateRow, tailOfRow } from "./BalanceChangeTable.ts"
 import { CurrentActor } from "./CurrentActor.ts"
 import type { DatabaseUnavailable } from "./DatabaseError.ts"
 import { type DbConn, read } from "./DbConn.ts"
@@ -88,7 +88,7 @@ export const fetchAccountInfo = (
   Effect.gen(function* () {
     const [info] = yield* read((sql) =>
       sql<InfoRow>`
-      SELECT ${sql.literal(correctedAccountColumns)}, ${sql.literal(stateColumns)}
+      SELECT ${sql.literal(correctedAccountColumns("b.acct_seq"))}, ${sql.literal(stateColumns)}
       FROM account c JOIN balance_change b ON b.acct_id = c.acct_id
       WHERE c.acct_id = ${acctId}::UUID
       ORDER BY b.acct_seq DESC LIMIT 1`.pipe(Effect.flatMap((rows) => infosOfRows(sql, rows))),
@@ -104,7 +104,7 @@ export const fetchAccountInfoAt = (
   Effect.gen(function* () {
     const [info] = yield* read((sql) =>
       sql<InfoRow>`
-      SELECT ${sql.literal(correctedAccountColumns)}, ${sql.literal(stateColumns)}
+      SELECT ${sql.literal(correctedAccountColumns("b.acct_seq"))}, ${sql.literal(stateColumns)}
       FROM account c JOIN balance_change b ON b.acct_id = c.acct_id
       WHERE c.acct_id = ${acctId}::UUID AND b.acct_seq = ${BigInt(seq)}`.pipe(
         Effect.flatMap((rows) => infosOfRows(sql, rows)),
@@ -128,28 +128,38 @@ export interface AccountsPage {
   readonly hasMore: boolean
 }
 
-/** Accounts in the order of their ids, from the one after `after` on; at most {@link accountsPageMax}. As {@link fetchAccountInfo}. */
+/** Accounts in the order of their ids, from the one after `after` on; at most {@link accountsPageMax}. As {@link fetchAccountInfo}, and one more. */
 export const fetchAccounts = (page: {
   readonly after?: AccountId | undefined
   readonly limit: number
 }): Effect.Effect<AccountsPage, DatabaseUnavailable, DbConn> =>
   Effect.gen(function* () {
     const size = Math.min(page.limit, accountsPageMax)
-    const infos = yield* read((sql) =>
-      sql<InfoRow>`
-      SELECT ${sql.literal(correctedAccountColumns)}, ${sql.literal(stateColumns)}
-      FROM (
-        SELECT * FROM account a WHERE acct_id > ${page.after ?? beforeAll}::UUID
-          AND EXISTS (SELECT 1 FROM balance_change i WHERE i.acct_id = a.acct_id AND i.acct_seq = 0)
-        ORDER BY acct_id LIMIT ${BigInt(size + 1)}
-      ) c
-      JOIN LATERAL (
-        SELECT * FROM balance_change x WHERE x.acct_id = c.acct_id ORDER BY x.acct_seq DESC LIMIT 1
-      ) b ON true
-      ORDER BY c.acct_id`.pipe(Effect.flatMap((rows) => infosOfRows(sql, rows))),
+    const rows = yield* read(
+      (sql) => sql<AccountRow>`
+      SELECT ${sql.literal(correctedAccountColumns(newest))} FROM account c
+      WHERE c.acct_id > ${page.after ?? beforeAll}::UUID
+        AND EXISTS (SELECT 1 FROM balance_change i WHERE i.acct_id = c.acct_id AND i.acct_seq = 0)
+      ORDER BY c.acct_id LIMIT ${BigInt(size + 1)}`,
     )
-    return { accounts: infos.slice(0, size), hasMore: infos.length > size }
+    const accounts = rows.slice(0, size).map(accountOfRow)
+    const states = yield* read((sql, database) =>
+      accounts.length === 0
+        ? Effect.succeed(new Map<AccountId, AccountState>())
+        : selectHeads(
+            sql,
+            accounts.map(({ acctId }) => acctId),
+            database,
+          ),
+    )
+    return {
+      accounts: accounts.map((account) => ({ account, state: states.get(account.acctId)! })),
+      hasMore: rows.length > size,
+    }
   })
+
+/** A sequence after all others: the largest `INT8`. */
+const newest = "9223372036854775807"
 
 /** The nil UUID of RFC 9562, which no account has. */
 const beforeAll = "00000000-0000-0000-0000-000000000000"

@@ -36,7 +36,7 @@ export const fetchHead = (
   acctId: AccountId,
 ): Effect.Effect<AccountState, AccountNotFound | DatabaseUnavailable, DbConn> =>
   Effect.gen(function* () {
-    const head = (yield* read((sql) => selectHeads(sql, [acctId]))).get(acctId)
+    const head = (yield* read((sql, database) => selectHeads(sql, [acctId], database))).get(acctId)
     return head ?? (yield* new AccountNotFound({ accountId: acctId }))
   })
 

@@ -9,9 +9,10 @@ import type { Metadata } from "@banquo/domain/Metadata"
 import * as Money from "@banquo/domain/Money"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { PgTypes } from "@effect/sql-pg"
-import { Effect } from "effect"
+import { Array as Arr, Effect } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
 import { array } from "./ArrayParameter.ts"
+import type { Database } from "./Dialect.ts"
 import { withOpenHolds } from "./OpenHolds.ts"
 
 /** A row as both databases send it: `INT8` as bigint, `DECIMAL` and `TIMESTAMPTZ` as text, which keeps every digit. */
@@ -103,21 +104,18 @@ export const tailOfRow = (row: StateRow & CurrencyRow, acctId: AccountId): Tail 
 })
 
 /**
- * The states of many accounts; those that do not exist are left out. One statement, and one more if any of them holds
- * something. The tail is the row of the highest sequence: never that of the newest id or time, which a fast clock elsewhere
- * can put in the wrong order.
+ * The states of many accounts; those that do not exist are left out. The tail is the row of the highest sequence: never that
+ * of the newest id or time, which a fast clock elsewhere can put in the wrong order.
+ *
+ * One statement on PostgreSQL, and one more for each account that holds something. CockroachDB turns a LATERAL with a LIMIT into a join that reads the whole past of each account,
+ * so there each account has a SELECT of its own, up to {@link tailsMax} of them in a statement.
  */
 export const selectHeads = (
   sql: SqlClient.SqlClient,
   acctIds: ReadonlyArray<AccountId>,
+  { dialect }: Pick<Database, "dialect">,
 ): Effect.Effect<ReadonlyMap<AccountId, AccountState>, SqlError.SqlError> =>
-  sql<{ readonly acct_id: AccountId } & StateRow & CurrencyRow>`
-    SELECT a.acct_id, c.currency, ${sql.literal(stateColumns)}
-    FROM unnest(${array(PgTypes.OID.uuid, acctIds)}::UUID[]) AS a(acct_id)
-    JOIN account c ON c.acct_id = a.acct_id
-    JOIN LATERAL (
-      SELECT * FROM balance_change x WHERE x.acct_id = a.acct_id ORDER BY x.acct_seq DESC LIMIT 1
-    ) b ON true`.pipe(
+  (dialect === "postgresql" ? selectTailsByJoin(sql, acctIds) : selectTailsEach(sql, acctIds)).pipe(
     Effect.flatMap((rows) =>
       withOpenHolds(
         sql,
@@ -126,6 +124,44 @@ export const selectHeads = (
     ),
     Effect.map((states) => new Map(states.map((state) => [state.acctId, state]))),
   )
+
+type TailRow = { readonly acct_id: AccountId } & StateRow & CurrencyRow
+
+type Tails = Effect.Effect<ReadonlyArray<TailRow>, SqlError.SqlError>
+
+const selectTailsByJoin = (sql: SqlClient.SqlClient, acctIds: ReadonlyArray<AccountId>): Tails => sql<TailRow>`
+  SELECT a.acct_id, c.currency, ${sql.literal(stateColumns)}
+  FROM unnest(${array(PgTypes.OID.uuid, acctIds)}::UUID[]) AS a(acct_id)
+  JOIN account c ON c.acct_id = a.acct_id
+  JOIN LATERAL (
+    SELECT * FROM balance_change x WHERE x.acct_id = a.acct_id ORDER BY x.acct_seq DESC LIMIT 1
+  ) b ON true`
+
+/** Most accounts of one statement by {@link selectTailsEach}. */
+export const tailsMax = 64
+
+/** Statements for 1, 2, 4, … accounts, so that they are few to prepare; the last account fills the rest. */
+const selectTailsEach = (sql: SqlClient.SqlClient, acctIds: ReadonlyArray<AccountId>): Tails =>
+  Effect.map(
+    Effect.forEach(
+      Arr.chunksOf(acctIds, tailsMax),
+      (chunk) => {
+        const size = 2 ** Math.ceil(Math.log2(chunk.length))
+        const parameters = Arr.makeBy(size, (index) => chunk[Math.min(index, chunk.length - 1)]!)
+        return sql.unsafe<TailRow>(tailsText(size), parameters)
+      },
+      { concurrency: "unbounded" },
+    ),
+    (results) => results.flat(),
+  )
+
+const tailsText = (size: number): string =>
+  Arr.makeBy(
+    size,
+    (index) => `(SELECT b.acct_id, c.currency, ${stateColumns}
+    FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
+    WHERE b.acct_id = $${index + 1}::UUID ORDER BY b.acct_seq DESC LIMIT 1)`,
+  ).join(" UNION ALL ")
 
 /** An account as rows of its chain left it, by their sequences; those that do not exist are left out. */
 export const selectStates = (
@@ -165,8 +201,10 @@ const int8s = (values: ReadonlyArray<number>) => array(PgTypes.OID.int8, values.
 export const selectNewIds = (
   sql: SqlClient.SqlClient,
   count: number,
+  { idSource }: Pick<Database, "idSource">,
 ): Effect.Effect<ReadonlyArray<BalanceChangeId>, SqlError.SqlError> =>
-  sql<{ readonly id: bigint }>`SELECT unique_rowid() AS id FROM generate_series(1, ${BigInt(count)}::INT8)`.pipe(
+  sql<{ readonly id: bigint }>`
+    SELECT ${sql.literal(idSource)} AS id FROM generate_series(1, ${BigInt(count)}::INT8)`.pipe(
     Effect.map((rows) => rows.map(({ id }) => id as BalanceChangeId).sort((a, b) => (a < b ? -1 : 1))),
   )
 
@@ -227,7 +265,11 @@ export const insert = (
 export const exists = (sql: SqlClient.SqlClient, id: BalanceChangeId): Effect.Effect<boolean, SqlError.SqlError> =>
   Effect.map(sql`SELECT 1 AS one FROM balance_change WHERE bchg_id = ${id}`, (rows) => rows.length > 0)
 
-/** The rows of a transaction in the order of its changes. Two index look-ups: only legs after the first are indexed. */
+/**
+ * The rows of a transaction in the order of its changes. Two index look-ups: only legs after the first are indexed. A range of
+ * one value, because CockroachDB puts a constant in the place of a column that equals it, and `xact_id <> bchg_id`, which the
+ * index is for, would not be found again.
+ */
 export const selectTransaction = (
   sql: SqlClient.SqlClient,
   id: TransactionId,
@@ -237,7 +279,7 @@ export const selectTransaction = (
     WHERE b.bchg_id = ${id} AND b.xact_id = b.bchg_id
     UNION ALL
     SELECT c.currency, ${sql.literal(changeColumns)} FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
-    WHERE b.xact_id = ${id} AND b.xact_id <> b.bchg_id
+    WHERE b.xact_id BETWEEN ${id} AND ${id} AND b.xact_id <> b.bchg_id
     ORDER BY bchg_id`
 
 /** The first row of the transaction that a key named. */

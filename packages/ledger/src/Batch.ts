@@ -238,7 +238,7 @@ export const make: Effect.Effect<Batches, never, DbConn> = Effect.gen(function* 
     }
     const readHeads = Effect.fnUntraced(function* (accounts: ReadonlyArray<AccountId>) {
       if (accounts.length === 0) return false
-      const found = yield* read((sql) => BalanceChangeTable.selectHeads(sql, accounts))
+      const found = yield* read((sql, database) => BalanceChangeTable.selectHeads(sql, accounts, database))
       for (const account of accounts) fresh.set(account, found.get(account))
       return true
     })

@@ -178,7 +178,7 @@ const amountOf = (money: Money.Money, currency: Currency): Money.Amount => {
 const idOf = ({ changes }: Decision): BalanceChangeId => changes[0]!.bchgId
 
 const newIds = (count: number): Effect.Effect<ReadonlyArray<BalanceChangeId>, DatabaseUnavailable, DbConn> =>
-  read((sql) => selectNewIds(sql, count))
+  read((sql, database) => selectNewIds(sql, count, database))
 
 /** What was said of an account when it was opened. */
 export const selectAccountDetails = (

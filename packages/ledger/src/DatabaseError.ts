@@ -47,13 +47,13 @@ export type Fault = "conflict" | "retry" | "unsent" | "unknown" | "defect"
 
 /**
  * Five characters of the SQL standard, if the server sent them. All of its codes have a digit, unlike `EPIPE` and others
- * of the operating system.
+ * of the operating system, but for one of CockroachDB's.
  */
 export const sqlState = (error: SqlError): string | undefined => {
   const cause = error.reason.cause
   return Predicate.hasProperty(cause, "code") &&
     typeof cause.code === "string" &&
-    /^(?=.*\d)[0-9A-Z]{5}$/.test(cause.code)
+    /^(?:(?=.*\d)[0-9A-Z]{5}|XXUUU)$/.test(cause.code)
     ? cause.code
     : undefined
 }
@@ -64,6 +64,17 @@ export const sqlState = (error: SqlError): string | undefined => {
  */
 const notNow: ReadonlySet<string> = new Set(["25006", "25P02", "53300", "42P01"])
 
+/** The database undid the statement in favour of another, found a deadlock, or waited too long for a lock. */
+const undone: ReadonlySet<string> = new Set(["40001", "40P01", "55P03"])
+
+/**
+ * How far the statement had come is not known: CockroachDB cannot tell (40003; 58C00, a range is away; 58C01, a node is;
+ * XXA00, committed without a part of its schema change; XXUUU, an error without a code), or the server ran out of
+ * something, ended the statement (57014), the session (57P01), or itself (57P02, 57P03).
+ */
+const isUnknown = (state: string): boolean =>
+  ["40003", "57014", "XXA00", "XXUUU"].includes(state) || /^(?:08|53|57P|58)/.test(state)
+
 export const faultOf = (error: SqlError): Fault => {
   const state = sqlState(error)
   if (state === undefined) {
@@ -71,10 +82,9 @@ export const faultOf = (error: SqlError): Fault => {
     return error.reason.operation === "connect" ? "unsent" : "unknown"
   }
   if (state === "23505") return "conflict"
-  if (state === "40001" || state === "40P01" || state === "55P03") return "retry"
+  if (undone.has(state)) return "retry"
   if (error.reason.operation === "connect" || notNow.has(state)) return "unsent"
-  if (state === "40003" || state === "57014" || state.startsWith("08") || state.startsWith("57P")) return "unknown"
-  return "defect"
+  return isUnknown(state) ? "unknown" : "defect"
 }
 
 /** A failure that no caller can mend: dies with the SQLSTATE and the constraint, and nothing of the statement or the row. */

@@ -1,11 +1,30 @@
-import { PgClient } from "@effect/sql-pg"
-import { Cause, Context, Duration, Effect, Layer, Option, Random, type Redacted, Schedule } from "effect"
+import { PgClient, type PgConnection, type PgPool } from "@effect/sql-pg"
+import {
+  Cause,
+  Context,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Layer,
+  Option,
+  Random,
+  type Redacted,
+  Schedule,
+} from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient, SqlError } from "effect/sql"
+import * as DatabaseClient from "./DatabaseClient.ts"
 import { Contention, DatabaseUnavailable, defectOf, faultOf, OutcomeUnknown, sqlState } from "./DatabaseError.ts"
+import { DatabaseSocket } from "./DatabaseSocket.ts"
+import * as DatabaseUrl from "./DatabaseUrl.ts"
+import { type Database, detect, detectVersion, releaseToGoTo } from "./Dialect.ts"
 import * as LedgerMetrics from "./LedgerMetrics.ts"
 
-/** Most connections of one process, unless said otherwise. CockroachDB bears about four per vCPU over all processes. */
+/**
+ * Most connections of one process, unless said otherwise. CockroachDB bears about four per vCPU over all processes: so many
+ * for each are 4 × nodes × vCPUs of a node ÷ processes, and at least four.
+ */
 export const connectionsMaxDefault = 10
 
 /** Most connections that reads share; more of them would not read faster. */
@@ -34,13 +53,15 @@ export const contentionBackoff = Schedule.min([Schedule.exponential("4 millis"),
 
 /** Ways to a database: {@link DbConn.layerUrl} takes them. */
 export interface DbConnOptions {
-  /** `postgres://user:password@host:port/database`; PostgreSQL or CockroachDB. */
+  /** `postgres://user:password@host:port/database`, as `DatabaseUrl` reads it; PostgreSQL or CockroachDB. */
   readonly url: Redacted.Redacted<string>
   /** Default: {@link connectionsMaxDefault}. */
   readonly connectionsMax?: number | undefined
   readonly applicationName?: string | undefined
   /** Default: {@link statementTimeout}. Zero: none, for migrations. */
   readonly statementTimeout?: Duration.Duration | undefined
+  /** Default: {@link DatabaseClient.connectionLifetime}. */
+  readonly connectionLifetime?: Duration.Duration | undefined
 }
 
 /**
@@ -71,21 +92,35 @@ export class DbConn extends Context.Service<
       program: Effect.Effect<A, E, R>,
     ) => Effect.Effect<A, E | Contention | DatabaseUnavailable | OutcomeUnknown, R>
 
+    /**
+     * Runs a program of reads on one state of the whole ledger that may be some seconds old: on CockroachDB about five, which
+     * any replica can answer, without waiting for writes that are under way or making them wait. On PostgreSQL it is the
+     * state of now, for each statement its own. For reports and audits; never decide on it. Not inside a transaction.
+     */
+    readonly readStale: <A, E, R>(program: Effect.Effect<A, E, R>) => Effect.Effect<A, E | DatabaseUnavailable, R>
+
     /** Whether the program is inside a transaction, {@link transaction} or `sql.withTransaction`. */
     readonly isInTransaction: Effect.Effect<boolean>
+
+    /** Which database it is. Asked for once. */
+    readonly database: Effect.Effect<Database, DatabaseUnavailable>
 
     /** The UUID that this ledger was given when its database was made. Asked for once. */
     readonly ledgerId: Effect.Effect<string, DatabaseUnavailable>
   }
 >()("@banquo/ledger/DbConn") {
   /**
-   * From a `SqlClient` of `@effect/sql-pg` that the program has already, with its pool and its settings. Fresh each time:
-   * a shared one would go on working on the client that it was first made of.
+   * From a `SqlClient` of `@effect/sql-pg` that the program has already, with its pool and its settings: on CockroachDB, set
+   * `default_transaction_isolation` to `serializable` there. Fresh each time: a shared one would go on working on the client
+   * that it was first made of.
    */
   static readonly layer: Layer.Layer<DbConn, never, SqlClient.SqlClient> = Layer.fresh(
     Layer.effect(
       DbConn,
-      Effect.map(SqlClient.SqlClient, (sql) => fromSqlClients({ sql, reads: sql })),
+      Effect.map(SqlClient.SqlClient, (sql) =>
+        // On the caller's own connection, because there may be no other.
+        fromSqlClients({ sql, reads: sql, database: remembered(detectVersion(sql)) }),
+      ),
     ),
   )
 
@@ -96,26 +131,142 @@ export class DbConn extends Context.Service<
       Effect.gen(function* () {
         const connectionsMax = options.connectionsMax ?? connectionsMaxDefault
         const readersMax = Math.min(readConnectionsMax, Math.max(1, Math.floor(connectionsMax / 4)))
-        const config: PgClient.PgPoolConfig = {
-          url: options.url,
-          applicationName: options.applicationName ?? "banquo",
-          connectTimeout,
-          startupParameters: {
-            timezone: "UTC",
-            statement_timeout: `${Duration.toMillis(options.statementTimeout ?? statementTimeout)}`,
-            idle_in_transaction_session_timeout: `${Duration.toMillis(idleInTransactionTimeout)}`,
-          },
-        }
+        const config = configOf(options)
+        const database = yield* shared(
+          Effect.flatMap(PgClient.makeClient(config), detect).pipe(
+            Effect.scoped,
+            Effect.provide(Reactivity.layer),
+            Effect.mapError(asUnsent),
+            Effect.tap(warn),
+          ),
+        )
+        const make = (pool: Omit<PgPool.Config, keyof PgConnection.Config> & { readonly multiplex?: true }) =>
+          DatabaseClient.make({
+            pool: Effect.map(database, ({ dialect }) => ({
+              ...config,
+              ...pool,
+              startupParameters: {
+                ...config.startupParameters,
+                ...(dialect === "cockroachdb" ? { default_transaction_isolation: "serializable" } : {}),
+              },
+            })),
+            inspect: (connection) => Effect.flatMap(database, requireIsolation(connection)),
+            connectionLifetime: options.connectionLifetime ?? DatabaseClient.connectionLifetime,
+          })
         // Statements that share a connection also share its flush: right for reads, and four times slower for writes.
-        const reads = yield* PgClient.make({ ...config, multiplex: true, maxConnections: readersMax })
-        const sql = yield* PgClient.make({ ...config, maxConnections: Math.max(1, connectionsMax - readersMax) })
-        return fromSqlClients({ sql, reads })
+        const reads = yield* make({ multiplex: true, maxConnections: readersMax })
+        const sql = yield* make({ maxConnections: Math.max(1, connectionsMax - readersMax) })
+        return fromSqlClients({ sql, reads, database })
       }),
     ).pipe(Layer.provide(Reactivity.layer), Layer.orDie)
 }
 
-const fromSqlClients = ({ reads, sql }: Pick<DbConn["Service"], "reads" | "sql">): DbConn["Service"] => {
+/** Throws a `BadDatabaseUrl`. */
+const configOf = (options: DbConnOptions): PgConnection.Config => {
+  const {
+    applicationName,
+    connectTimeout: timeout,
+    hosts,
+    isBalanced,
+    tls,
+    tlsOptions,
+    ...url
+  } = DatabaseUrl.parse(options.url)
+  const [first] = hosts
+  // The driver knows one host, and whether it has TLS.
+  const isPlain = hosts.length === 1 && tls !== "optional"
+  return {
+    host: first!.host,
+    port: first!.port,
+    ...(isPlain
+      ? { ssl: tls === "off" ? false : tlsOptions }
+      : { ssl: false, stream: () => new DatabaseSocket({ hosts, isBalanced, tls, tlsOptions }) }),
+    database: url.database,
+    username: url.username,
+    password: url.password,
+    startupOptions: url.options,
+    applicationName: options.applicationName ?? applicationName ?? "banquo",
+    connectTimeout: timeout ?? connectTimeout,
+    startupParameters: {
+      timezone: "UTC",
+      statement_timeout: `${Duration.toMillis(options.statementTimeout ?? statementTimeout)}`,
+      idle_in_transaction_session_timeout: `${Duration.toMillis(idleInTransactionTimeout)}`,
+    },
+  }
+}
+
+/** One run for all who ask meanwhile, whoever of them is interrupted; a success is kept. */
+const shared = <A, E>(effect: Effect.Effect<A, E>) =>
+  Effect.gen(function* () {
+    const scope = yield* Effect.scope
+    let known: Effect.Effect<A> | undefined
+    let running: Deferred.Deferred<A, E> | undefined
+    const start = Effect.suspend(() => {
+      const deferred = (running = Deferred.makeUnsafe<A, E>())
+      const run = Effect.flatMap(Effect.exit(effect), (exit) => {
+        running = undefined
+        if (Exit.isSuccess(exit)) known = Effect.succeed(exit.value)
+        return Deferred.done(deferred, exit)
+      })
+      return Effect.andThen(Effect.forkIn(run, scope), Deferred.await(deferred))
+    })
+    return Effect.suspend((): Effect.Effect<A, E> => known ?? (running === undefined ? start : Deferred.await(running)))
+  })
+
+/** As {@link shared}, but each runs it by itself until one has succeeded. */
+const remembered = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> => {
+  let known: Effect.Effect<A> | undefined
+  return Effect.suspend(
+    (): Effect.Effect<A, E> =>
+      known ?? Effect.tap(effect, (value) => Effect.sync(() => (known = Effect.succeed(value)))),
+  )
+}
+
+/** A connection that cannot be used: what was to be sent on it was not. */
+const asUnsent = ({ reason: { cause } }: SqlError.SqlError) =>
+  new SqlError.SqlError({
+    reason: new SqlError.ConnectionError({ cause, message: "the connection cannot be used", operation: "connect" }),
+  })
+
+const warn = (database: Database) => {
+  const release = releaseToGoTo(database)
+  return release === undefined
+    ? Effect.void
+    : Effect.logWarning(
+        `this CockroachDB has known faults that lose data or protection: upgrade it to ${release} or later`,
+        {
+          version: database.version,
+        },
+      )
+}
+
+/** CockroachDB can be told otherwise by its settings or by a pooler in between; PostgreSQL needs no more than its default. */
+const requireIsolation =
+  (connection: PgConnection.PgConnection) =>
+  ({ dialect }: Database): Effect.Effect<void, SqlError.SqlError> =>
+    dialect === "postgresql"
+      ? Effect.void
+      : connection.query("SELECT current_setting('default_transaction_isolation') AS isolation").pipe(
+          Effect.mapError(asUnsent),
+          Effect.flatMap(({ rows: [row] }) =>
+            row?.["isolation"] === "serializable"
+              ? Effect.void
+              : Effect.andThen(
+                  Effect.logError("a connection to CockroachDB is not SERIALIZABLE and is not used", row),
+                  asUnsent(new SqlError.SqlError({ reason: isolationError })),
+                ),
+          ),
+        )
+
+const isolationError = new SqlError.ConnectionError({ cause: undefined, message: "not SERIALIZABLE" })
+
+type Clients = Pick<DbConn["Service"], "reads" | "sql"> & {
+  readonly database: Effect.Effect<Database, SqlError.SqlError>
+}
+
+const fromSqlClients = ({ reads, sql, ...clients }: Clients): DbConn["Service"] => {
   const isInTransaction = Effect.map(Effect.serviceOption(sql.transactionService), Option.isSome)
+  const database = answered(clients.database, 2)
 
   const once = <A, E, R>(program: Effect.Effect<A, E, R>) =>
     Effect.suspend(() => {
@@ -138,6 +289,19 @@ const fromSqlClients = ({ reads, sql }: Pick<DbConn["Service"], "reads" | "sql">
     sql,
     reads,
     isInTransaction,
+    database,
+    readStale: (program) =>
+      Effect.flatMap(database, ({ dialect }) =>
+        dialect === "postgresql"
+          ? program
+          : once(program).pipe(
+              Effect.provideService(
+                SqlClient.BeginTransaction,
+                "BEGIN TRANSACTION AS OF SYSTEM TIME follower_read_timestamp()",
+              ),
+              Effect.catchTag(["Contention", "OutcomeUnknown"], () => Effect.fail(new DatabaseUnavailable())),
+            ),
+      ),
     transaction: (program) =>
       Effect.flatMap(isInTransaction, (isNested) =>
         isNested
@@ -210,10 +374,12 @@ export const atomically = <A, E, R>(
  * a connection turns out to be dead, as pooled connections do after the database was restarted.
  */
 export const read = <A>(
-  query: (sql: SqlClient.SqlClient) => Effect.Effect<A, SqlError.SqlError>,
+  query: (sql: SqlClient.SqlClient, database: Database) => Effect.Effect<A, SqlError.SqlError>,
 ): Effect.Effect<A, DatabaseUnavailable, DbConn> =>
-  Effect.flatMap(DbConn, ({ isInTransaction, reads, sql }) =>
-    Effect.flatMap(isInTransaction, (isInside) => (isInside ? answered(query(sql), 1) : answered(query(reads), 2))),
+  Effect.flatMap(DbConn, ({ database, isInTransaction, reads, sql }) =>
+    Effect.flatMap(Effect.zip(database, isInTransaction), ([known, isInside]) =>
+      isInside ? answered(query(sql, known), 1) : answered(query(reads, known), 2),
+    ),
   )
 
 const answered = <A>(

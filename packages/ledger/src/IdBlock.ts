@@ -28,7 +28,7 @@ export const make: Effect.Effect<IdBlock, never, DbConn> = Effect.gen(function* 
       Effect.suspend(() =>
         ids.length >= atLeast
           ? Effect.void
-          : read((sql) => BalanceChangeTable.selectNewIds(sql, Math.max(blockSize, atLeast))).pipe(
+          : read((sql, database) => BalanceChangeTable.selectNewIds(sql, Math.max(blockSize, atLeast), database)).pipe(
               Effect.map((block) => {
                 ids = ids.concat(block)
               }),

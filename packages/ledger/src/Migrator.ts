@@ -9,11 +9,10 @@ import { Duration, Effect, Schedule, Schema } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
 import { DatabaseUnavailable, defectOf, faultOf, sqlState } from "./DatabaseError.ts"
 import { DbConn, read } from "./DbConn.ts"
+import type { Dialect } from "./Dialect.ts"
 import { ledger } from "./migrations/0001_ledger.ts"
 import { effectiveTime } from "./migrations/0002_effective_time.ts"
 import { holds } from "./migrations/0003_holds.ts"
-
-export type Dialect = "postgresql" | "cockroachdb"
 
 export interface Step {
   /** One statement, without effect when its object is there already. */
@@ -92,8 +91,8 @@ export const migrate = (
   owner: string,
 ): Effect.Effect<ReadonlyArray<number>, DatabaseUnavailable | MigrationLeaseUnavailable, DbConn> =>
   Effect.gen(function* () {
-    const { sql } = yield* DbConn
-    const dialect = yield* selectDialect(sql)
+    const { database, sql } = yield* DbConn
+    const { dialect } = yield* database
     yield* Effect.forEach(foundation, (step) => apply(sql, step), { discard: true })
     return yield* Effect.acquireUseRelease(
       acquireLease(sql, owner),
@@ -105,11 +104,6 @@ export const migrate = (
       (error): error is SqlError.SqlError => error._tag === "SqlError",
       (error) => (faultOf(error) === "defect" ? Effect.die(defectOf(error)) : Effect.fail(new DatabaseUnavailable())),
     ),
-  )
-
-const selectDialect = (sql: SqlClient.SqlClient): Effect.Effect<Dialect, SqlError.SqlError> =>
-  Effect.map(sql<{ version: string }>`SELECT version() AS version`, ([row]) =>
-    row?.version.startsWith("CockroachDB") === true ? "cockroachdb" : "postgresql",
   )
 
 /** What the migrator itself needs. */

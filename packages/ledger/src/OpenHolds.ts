@@ -5,17 +5,14 @@ import type { BalanceChangeId } from "@banquo/domain/BalanceChangeId"
 import { noHolds, type OpenHold } from "@banquo/domain/Hold"
 import * as Money from "@banquo/domain/Money"
 import * as Timestamp from "@banquo/domain/Timestamp"
-import { PgTypes } from "@effect/sql-pg"
 import { Effect } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
-import { array } from "./ArrayParameter.ts"
 import type { BalanceChangeRow } from "./BalanceChangeTable.ts"
 
 /** Rows of an account that are read at a time. */
 const pageRows = 200
 
 type HoldRow = Pick<BalanceChangeRow, "acct_seq" | "bchg_id" | "held_amt"> & {
-  readonly place: bigint
   readonly hold_id: bigint
   readonly hold_expires_at: string | null
 }
@@ -23,7 +20,7 @@ type HoldRow = Pick<BalanceChangeRow, "acct_seq" | "bchg_id" | "held_amt"> & {
 /**
  * The states of accounts, by their newest rows or any others. Accounts that hold nothing, which are most, cost nothing. For
  * the others it reads hold rows from there backwards until they add up to what is held; rows never change, so the answer fits
- * the row whatever has been appended since. One statement, unless an open hold has hundreds of newer rows on top of it.
+ * the row whatever has been appended since. One statement for each, unless an open hold has hundreds of newer rows on top of it.
  */
 export const withOpenHolds = (
   sql: SqlClient.SqlClient,
@@ -34,12 +31,15 @@ export const withOpenHolds = (
     for (;;) {
       const open = searches.filter(({ isDone }) => !isDone)
       if (open.length === 0) return tails.map((tail, index) => ({ ...tail, openHolds: searches[index]!.holds }))
-      const rows = Map.groupBy(yield* selectHoldRows(sql, open), ({ place }) => Number(place))
-      for (const [place, search] of open.entries()) {
-        const ofAccount = rows.get(place)
-        if (ofAccount === undefined) throw new Error("the holds of an account do not add up to what it holds")
-        search.add(ofAccount)
-      }
+      yield* Effect.forEach(
+        open,
+        (search) =>
+          Effect.map(selectHoldRows(sql, search), (rows) => {
+            if (rows.length === 0) throw new Error("the holds of an account do not add up to what it holds")
+            search.add(rows)
+          }),
+        { concurrency: "unbounded", discard: true },
+      )
     }
   })
 
@@ -85,30 +85,14 @@ class Search {
   }
 }
 
+/** The next rows of a search. A statement for each account: CockroachDB would read the whole past of each in a join. */
 const selectHoldRows = (
   sql: SqlClient.SqlClient,
-  searches: ReadonlyArray<Search>,
+  { acctId, before }: Search,
 ): Effect.Effect<ReadonlyArray<HoldRow>, SqlError.SqlError> =>
   sql<HoldRow>`
-    SELECT a.place, b.acct_seq, b.bchg_id, b.hold_id, b.held_amt::TEXT AS held_amt,
+    SELECT b.acct_seq, b.bchg_id, b.hold_id, b.held_amt::TEXT AS held_amt,
       (b.hold_expires_at AT TIME ZONE 'UTC')::TEXT AS hold_expires_at
-    FROM unnest(
-      ${array(
-        PgTypes.OID.int8,
-        searches.map((_, place) => BigInt(place)),
-      )}::INT8[],
-      ${array(
-        PgTypes.OID.uuid,
-        searches.map(({ acctId }) => acctId),
-      )}::UUID[],
-      ${array(
-        PgTypes.OID.int8,
-        searches.map(({ before }) => BigInt(before)),
-      )}::INT8[]
-    ) AS a(place, acct_id, before_seq)
-    JOIN LATERAL (
-      SELECT * FROM balance_change x
-      WHERE x.acct_id = a.acct_id AND x.hold_id IS NOT NULL AND x.acct_seq < a.before_seq
-      ORDER BY x.acct_seq DESC LIMIT ${BigInt(pageRows)}
-    ) b ON true
-    ORDER BY a.place, b.acct_seq DESC`
+    FROM balance_change b
+    WHERE b.acct_id = ${acctId}::UUID AND b.hold_id IS NOT NULL AND b.acct_seq < ${BigInt(before)}
+    ORDER BY b.acct_seq DESC LIMIT ${BigInt(pageRows)}`

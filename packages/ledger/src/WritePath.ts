@@ -135,7 +135,7 @@ const attempt = Effect.fnUntraced(function* (requests: ReadonlyArray<Request>) {
   }
   const [states, someIds] = yield* Effect.all(
     [
-      read((sql) => BalanceChangeTable.selectHeads(sql, accountsOf(requests))),
+      read((sql, database) => BalanceChangeTable.selectHeads(sql, accountsOf(requests), database)),
       selectIds(requests.reduce((total, { intent }) => total + rowCount(intent), 0)),
     ],
     { concurrency: 2 },
@@ -155,7 +155,7 @@ const attempt = Effect.fnUntraced(function* (requests: ReadonlyArray<Request>) {
   return (yield* selectPosted(requests)) ?? (yield* new HeadMoved())
 })
 
-const selectIds = (count: number) => read((sql) => BalanceChangeTable.selectNewIds(sql, count))
+const selectIds = (count: number) => read((sql, database) => BalanceChangeTable.selectNewIds(sql, count, database))
 
 /** The accounts whose states decide, each once. */
 export const accountsOf = (requests: ReadonlyArray<Request>): ReadonlyArray<AccountId> =>
@@ -234,13 +234,17 @@ export const append = Effect.fnUntraced(function* (decisions: ReadonlyArray<Deci
   const isStored = read((sql) => BalanceChangeTable.exists(sql, firstOf(decisions).bchgId))
 
   let isDoubtful = false
+  /** A conflict of a statement that was sent before may be with itself: early CockroachDB calls some commits undone. */
+  let isResent = false
   const once: Effect.Effect<boolean, Undone | DatabaseUnavailable, DbConn> = Effect.gen(function* () {
     if (isDoubtful && (yield* isStored)) return true
+    const wasSent = isResent
+    isResent = true
     return yield* within(send).pipe(
       Effect.as(true),
       Effect.catch((error): Effect.Effect<boolean, Undone | DatabaseUnavailable, DbConn> => {
         const fault = faultOf(error)
-        if (fault === "conflict") return isDoubtful ? isStored : Effect.succeed(false)
+        if (fault === "conflict") return wasSent ? isStored : Effect.succeed(false)
         if (fault === "defect") return Effect.die(defectOf(error))
         if (fault === "unknown") isDoubtful = true
         return Effect.fail(fault === "retry" ? new Undone() : new DatabaseUnavailable())

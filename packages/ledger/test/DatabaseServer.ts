@@ -16,7 +16,7 @@ import { join } from "node:path"
 import type { TestProject } from "vitest/node"
 import { sqlState } from "../src/DatabaseError.ts"
 import { DbConn } from "../src/DbConn.ts"
-import type { Dialect } from "../src/Migrator.ts"
+import type { Dialect } from "../src/Dialect.ts"
 import { migrate } from "../src/Migrator.ts"
 
 /** How to reach a database of the server as each role. Every address has a password, whether it is asked for or not. */

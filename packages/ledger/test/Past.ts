@@ -71,10 +71,10 @@ const next = (
 /** Appends rows to an account; answers with them. */
 export const append = (acctId: AccountId, rows: ReadonlyArray<Said>) =>
   Effect.gen(function* () {
-    const { sql } = yield* DbConn
+    const { database, sql } = yield* DbConn
     const info = yield* fetchAccountInfo(acctId)
     let { state } = info
-    const ids = yield* BalanceChangeTable.selectNewIds(sql, rows.length)
+    const ids = yield* BalanceChangeTable.selectNewIds(sql, rows.length, yield* database)
     let hold: BalanceChangeId | undefined
     const changes = rows.map((said, index) => {
       const id = ids[index]!

@@ -4,7 +4,7 @@ import { Reactivity } from "effect/reactivity"
 import type { SqlClient } from "effect/sql"
 import { inject } from "vitest"
 import { DbConn } from "../src/DbConn.ts"
-import type { Dialect } from "../src/Migrator.ts"
+import type { Dialect } from "../src/Dialect.ts"
 import { createEmpty, createMigrated, drop, onDatabase, type ServerOfTests } from "./DatabaseServer.ts"
 
 /** Where a test's own database is, for each of its roles. */
