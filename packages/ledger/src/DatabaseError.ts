@@ -59,10 +59,10 @@ export const sqlState = (error: SqlError): string | undefined => {
 }
 
 /**
- * A server that has become read-only, a transaction that an earlier failure has ended, too many connections, and a database
- * that has not been migrated yet.
+ * A server that has become read-only, a transaction that an earlier failure has ended, or that stood still too long, too many
+ * connections, and a database that has not been migrated yet.
  */
-const notNow: ReadonlySet<string> = new Set(["25006", "25P02", "53300", "42P01"])
+const notNow: ReadonlySet<string> = new Set(["25006", "25P02", "25P03", "53300", "42P01"])
 
 /** The database undid the statement in favour of another, found a deadlock, or waited too long for a lock. */
 const undone: ReadonlySet<string> = new Set(["40001", "40P01", "55P03"])

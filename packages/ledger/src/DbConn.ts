@@ -82,7 +82,8 @@ export class DbConn extends Context.Service<
      * that fails or is interrupted rolls back.
      *
      * If the database undoes the transaction in favour of another, the program is run again as a whole, for at most
-     * {@link contentionTimeout}: keep it free of effects outside of the database. Inside another transaction it is a
+     * {@link contentionTimeout}: keep it free of effects outside of the database, and let `Contention` and
+     * `DatabaseUnavailable` pass, because the transaction that they come from is over. Inside another transaction it is a
      * savepoint, and is not run again by itself.
      *
      * Beyond the program's own errors, fails with `Contention` or `DatabaseUnavailable` (nothing was applied), or with

@@ -142,7 +142,10 @@ const apply = (sql: SqlClient.SqlClient, step: Step): Effect.Effect<void, SqlErr
   Effect.gen(function* () {
     if (step.unless !== undefined && (yield* sql.unsafe(step.unless).unprepared).length > 0) return
     yield* sql.unsafe(step.ddl).unprepared.pipe(Effect.catchIf(isThereAlready, () => Effect.void))
-  }).pipe(Effect.retry({ while: (error) => faultOf(error) === "retry", schedule: Schedule.recurs(10) }))
+  }).pipe(Effect.retry({ while: (error) => faultOf(error) === "retry", schedule: undoneSchedule }))
+
+/** CockroachDB undoes a schema change that meets another. */
+const undoneSchedule = Schedule.spaced("100 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 50 }))
 
 /** The object exists: made by an earlier run, or by another process between the look and the CREATE (23505, a catalog). */
 const isThereAlready = (error: SqlError.SqlError): boolean =>
@@ -167,8 +170,10 @@ const acquireLease = (sql: SqlClient.SqlClient, owner: string) =>
 const keepLease = (sql: SqlClient.SqlClient, owner: string) =>
   Effect.gen(function* () {
     yield* Effect.sleep(Duration.divideUnsafe(leaseDuration, 3))
-    const kept = yield* sql`UPDATE schema_lease SET expires_at = ${expiry(sql)}
-      WHERE id = 1 AND owner = ${owner} RETURNING id`
+    const kept = yield* Effect.retry(
+      sql`UPDATE schema_lease SET expires_at = ${expiry(sql)} WHERE id = 1 AND owner = ${owner} RETURNING id`,
+      { while: (error) => faultOf(error) === "retry", schedule: undoneSchedule },
+    )
     if (kept.length === 0) return yield* new MigrationLeaseUnavailable({ owner: null })
   }).pipe(Effect.forever)
 

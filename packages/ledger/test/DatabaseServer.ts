@@ -18,6 +18,9 @@ import { sqlState } from "../src/DatabaseError.ts"
 import { DbConn } from "../src/DbConn.ts"
 import type { Dialect } from "../src/Dialect.ts"
 import { migrate } from "../src/Migrator.ts"
+import { complaintAbout } from "./ReviewedStatements.ts"
+import * as StatementRecorder from "./StatementRecorder.ts"
+import { fixtureName } from "./StatementRecorder.ts"
 
 /** How to reach a database of the server as each role. Every address has a password, whether it is asked for or not. */
 export interface Roles {
@@ -46,18 +49,29 @@ interface Started {
 
 export default async function ({ provide }: TestProject) {
   const named = process.env["BANQUO_TEST_DATABASE_URL"]
-  const { stop, superuserUrl } = named === undefined ? await startEmbedded() : namedServer(named)
+  const server = named === undefined ? await startEmbedded() : namedServer(named)
+  const recorder = await StatementRecorder.start(server.superuserUrl)
+  const stop = async () => {
+    await recorder.stop()
+    await server.stop()
+  }
   try {
+    const superuserUrl = recorder.url
     const dialect = await Effect.runPromise(selectDialect(superuserUrl))
-    const roles = rolesOf(superuserUrl)
-    await Effect.runPromise(createRoles(superuserUrl, dialect))
+    const roles = rolesOf(superuserUrl, server.superuserUrl)
+    await Effect.runPromise(createRoles(roles, dialect))
     const name = `banquo_template_${crypto.randomUUID().replaceAll("-", "")}`
     const template = dialect === "postgresql" ? name : null
     if (template !== null) await Effect.runPromise(createMigrated({ ...roles, dialect, template: null }, template))
     provide("databaseServer", { ...roles, dialect, template })
     return async () => {
-      if (template !== null) await Effect.runPromise(drop({ superuserUrl, dialect }, template))
-      await stop()
+      try {
+        if (template !== null) await Effect.runPromise(drop({ superuserUrl, dialect }, template))
+      } finally {
+        await stop()
+      }
+      const complaint = complaintAbout(recorder.statements, dialect)
+      if (complaint !== undefined) throw new Error(complaint)
     }
   } catch (error) {
     await stop()
@@ -91,17 +105,12 @@ const attributes = {
 
 type Role = keyof typeof attributes
 
-/** The same for all runs on one server, so that they do not lock one another out. */
-const passwordOf = (superuserUrl: string, role: Role): string =>
-  createHmac("sha256", superuserUrl).update(role).digest("hex")
-
-const rolesOf = (superuserUrl: string): Roles => {
+const rolesOf = (superuserUrl: string, secret: string): Roles => {
   const urlOf = (role: Role) => {
     const url = new URL(superuserUrl)
     url.username = role
-    url.password = passwordOf(superuserUrl, role)
-    // Certificates name one user; the others have passwords.
-    for (const parameter of ["sslcert", "sslkey"]) url.searchParams.delete(parameter)
+    // The same for all runs on one server, so that they do not lock one another out.
+    url.password = createHmac("sha256", secret).update(role).digest("hex")
     return url.href
   }
   return {
@@ -124,7 +133,7 @@ const runAll = (url: string, ...statements: ReadonlyArray<string>) =>
   SqlClient.SqlClient.use((sql) =>
     Effect.forEach(statements, (statement) => sql.unsafe(statement).unprepared, { discard: true }),
   ).pipe(
-    Effect.provide(PgClient.layer({ url: Redacted.make(url), maxConnections: 1, applicationName: "tests" }), {
+    Effect.provide(PgClient.layer({ url: Redacted.make(url), maxConnections: 1, applicationName: fixtureName }), {
       local: true,
     }),
   )
@@ -132,20 +141,20 @@ const runAll = (url: string, ...statements: ReadonlyArray<string>) =>
 const selectDialect = (url: string) =>
   SqlClient.SqlClient.use((sql) => sql<{ version: string }>`SELECT version() AS version`).pipe(
     Effect.map(([row]): Dialect => (row!.version.startsWith("CockroachDB") ? "cockroachdb" : "postgresql")),
-    Effect.provide(PgClient.layer({ url: Redacted.make(url), maxConnections: 1, applicationName: "tests" }), {
+    Effect.provide(PgClient.layer({ url: Redacted.make(url), maxConnections: 1, applicationName: fixtureName }), {
       local: true,
     }),
   )
 
-const createRoles = (superuserUrl: string, dialect: Dialect) =>
+const createRoles = ({ appUrl, auditorUrl, ownerUrl, superuserUrl }: Roles, dialect: Dialect) =>
   Effect.forEach(
-    Object.keys(attributes) as ReadonlyArray<Role>,
-    (role) => {
-      const define = (verb: string, password: string) =>
-        runAll(superuserUrl, `${verb} ROLE ${role} WITH LOGIN ${attributes[role]}${password}`)
-      const create = (password: string) =>
-        define("CREATE", password).pipe(Effect.catchIf(isDuplicate, () => define("ALTER", password)))
-      return create(` PASSWORD '${passwordOf(superuserUrl, role)}'`).pipe(
+    [ownerUrl, appUrl, auditorUrl].map((url) => new URL(url)),
+    ({ password, username }) => {
+      const define = (verb: string, more: string) =>
+        runAll(superuserUrl, `${verb} ROLE ${username} WITH LOGIN ${attributes[username as Role]}${more}`)
+      const create = (more: string) =>
+        define("CREATE", more).pipe(Effect.catchIf(isDuplicate, () => define("ALTER", more)))
+      return create(` PASSWORD '${password}'`).pipe(
         // An insecure CockroachDB keeps no passwords, and asks for none.
         Effect.catchIf(
           (error) => dialect === "cockroachdb" && sqlState(error) === "28P01",

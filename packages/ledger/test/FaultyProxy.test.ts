@@ -1,5 +1,6 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Exit, Fiber } from "effect"
+import { sqlState } from "../src/DatabaseError.ts"
 import * as FaultyProxy from "./FaultyProxy.ts"
 import * as TestDatabase from "./TestDatabase.ts"
 
@@ -10,7 +11,7 @@ const start = Effect.gen(function* () {
   const through = yield* TestDatabase.connect(proxy.url)
   const beside = yield* TestDatabase.connect(ownerUrl, 2)
   yield* beside`DROP TABLE IF EXISTS note`
-  yield* beside`CREATE TABLE note (text TEXT)`
+  yield* beside`CREATE TABLE note (text TEXT PRIMARY KEY)`
   const note = (text: string) => through`INSERT INTO note (text) VALUES (${text})`
   const notes = Effect.map(beside<{ text: string }>`SELECT text FROM note ORDER BY text`, (rows) =>
     rows.map(({ text }) => text),
@@ -61,16 +62,45 @@ layer(TestDatabase.layerMigrated, { excludeTestServices: true })("a faulty proxy
     Effect.gen(function* () {
       const { beside, note, notes, proxy } = yield* start
       const fault = yield* proxy.abandon("INSERT INTO note")
-      yield* beside.withTransaction(
-        Effect.gen(function* () {
-          yield* beside`LOCK TABLE note`
-          assert.isTrue(Exit.isFailure(yield* Effect.exit(note("one"))))
-          yield* fault.happened
-          yield* TestDatabase.untilWaiting(beside, 1)
-        }),
+      const undone = yield* Effect.flip(
+        beside.withTransaction(
+          Effect.gen(function* () {
+            yield* beside`INSERT INTO note (text) VALUES ('one')`
+            assert.isTrue(Exit.isFailure(yield* Effect.exit(note("one"))))
+            yield* fault.happened
+            yield* TestDatabase.untilWaiting(beside, 1)
+            return yield* Effect.fail("undone" as const)
+          }),
+        ),
       )
+      assert.strictEqual(undone, "undone")
       yield* TestDatabase.until(Effect.map(notes, (found) => found.length > 0))
       assert.deepStrictEqual(yield* notes, ["one"])
+    }),
+  )
+
+  it.effect("has a statement carried out and reports an error", () =>
+    Effect.gen(function* () {
+      const { note, notes, proxy } = yield* start
+      yield* note("one")
+      yield* proxy.misreport("INSERT INTO note", "40003")
+      const error = yield* Effect.flip(note("two"))
+      assert.strictEqual(sqlState(error), "40003")
+      yield* note("three")
+      assert.deepStrictEqual(yield* notes, ["one", "three", "two"])
+    }),
+  )
+
+  it.effect("drains: neither the statement nor the connection is served any more", () =>
+    Effect.gen(function* () {
+      const { note, notes, proxy } = yield* start
+      yield* note("one")
+      const fault = yield* proxy.drain("two")
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(note("two"))))
+      yield* fault.happened
+      yield* note("three")
+      assert.deepStrictEqual(yield* notes, ["one", "three"])
+      assert.strictEqual(yield* proxy.connectionCount, 2)
     }),
   )
 

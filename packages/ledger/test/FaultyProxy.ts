@@ -7,6 +7,7 @@
  * the name of the statement.
  */
 import { Context, Deferred, Effect, Layer, Redacted, type Scope } from "effect"
+import { CockroachStandIn, type CockroachOptions } from "./CockroachStandIn.ts"
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net"
 
 /** A fault that waits for its statements. */
@@ -48,22 +49,31 @@ export class FaultyProxy extends Context.Service<
     readonly loseStatement: (text: string, times?: number) => Effect.Effect<Fault>
     /** The connection to the client ends as soon as the statement is sent; the server goes on with it, alone. */
     readonly abandon: (text: string, times?: number) => Effect.Effect<Fault>
+    /** The server has carried out the statement, but answers with a SQLSTATE. */
+    readonly misreport: (text: string, sqlState: string, times?: number) => Effect.Effect<Fault>
+    /** The server is being shut down: it refuses the statement with 57P01, and ends the connection. */
+    readonly drain: (text: string, times?: number) => Effect.Effect<Fault>
     /** The server refuses the statement with a SQLSTATE, as it would by itself; a transaction that it is in has failed. */
     readonly refuse: (text: string, sqlState: string, times?: number) => Effect.Effect<Fault>
     /** The statements wait, each on its connection. */
     readonly hold: (text: string) => Effect.Effect<Hold>
     /** Nothing fails: tells when the statement has been sent to the server `times` times. */
     readonly watch: (text: string, times?: number) => Effect.Effect<Fault>
+    /** Nothing fails: tells when the client has been sent the answer to the statement. */
+    readonly answered: (text: string) => Effect.Effect<Fault>
     /** Connections that were accepted and served since the proxy was made. */
     readonly connectionCount: Effect.Effect<number>
   }
 >()("@banquo/ledger/test/FaultyProxy") {
-  static readonly layer = (url: Redacted.Redacted<string>): Layer.Layer<FaultyProxy> =>
-    Layer.effect(FaultyProxy, make(url))
+  static readonly layer = (url: Redacted.Redacted<string>, cockroach?: CockroachOptions): Layer.Layer<FaultyProxy> =>
+    Layer.effect(FaultyProxy, make(url, cockroach))
 }
 
-/** A proxy for as long as the scope is open. */
-export const make = (url: Redacted.Redacted<string>): Effect.Effect<FaultyProxy["Service"], never, Scope.Scope> =>
+/** A proxy for as long as the scope is open; with options for it, one that stands in for CockroachDB. */
+export const make = (
+  url: Redacted.Redacted<string>,
+  cockroach?: CockroachOptions,
+): Effect.Effect<FaultyProxy["Service"], never, Scope.Scope> =>
   Effect.gen(function* () {
     const target = new URL(Redacted.value(url))
     const links = new Set<Link>()
@@ -76,7 +86,7 @@ export const make = (url: Redacted.Redacted<string>): Effect.Effect<FaultyProxy[
       isAway = true
       cutAll()
     }
-    const rules = new Rules(leave)
+    const rules = new Rules(leave, cockroach === undefined ? undefined : new CockroachStandIn(cockroach))
 
     const server = yield* Effect.acquireRelease(
       listen((client) => {
@@ -109,8 +119,11 @@ export const make = (url: Redacted.Redacted<string>): Effect.Effect<FaultyProxy[
       goAwayAfter: (text) => rules.add("goAwayAfter", text, 1),
       loseStatement: (text, times = 1) => rules.add("loseStatement", text, times),
       abandon: (text, times = 1) => rules.add("abandon", text, times),
+      misreport: (text, sqlState, times = 1) => rules.add("misreport", text, times, sqlState),
+      drain: (text, times = 1) => rules.add("drain", text, times),
       refuse: (text, sqlState, times = 1) => rules.add("refuse", text, times, sqlState),
       watch: (text, times = 1) => rules.add("watch", text, times),
+      answered: (text) => rules.add("answered", text, 1),
       hold: (text) => rules.hold(text),
       connectionCount: Effect.sync(() => accepted),
     })
@@ -123,7 +136,28 @@ const listen = (accept: (client: Socket) => void): Effect.Effect<Server> =>
     server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
   })
 
-type Kind = "loseReply" | "goAwayAfter" | "loseStatement" | "abandon" | "refuse" | "watch"
+type Kind =
+  | "loseReply"
+  | "goAwayAfter"
+  | "loseStatement"
+  | "abandon"
+  | "misreport"
+  | "drain"
+  | "refuse"
+  | "watch"
+  | "answered"
+
+/** What becomes of an answer that is still to come. */
+interface Answer {
+  /** Nothing of it arrives, and then that happens. */
+  readonly lost?: () => void
+  /** An error in its place. */
+  readonly error?: Buffer
+  /** It is not the client's. */
+  readonly isDropped?: true
+  /** It has been passed on. */
+  readonly passed?: () => void
+}
 
 /** One statement on its way: the messages up to a `Sync`, and the SQL that they run. */
 interface Unit {
@@ -167,9 +201,11 @@ class Rules {
   readonly #holds = new Set<Held>()
   /** Makes the database go away. */
   readonly leave: () => void
+  readonly standIn: CockroachStandIn | undefined
 
-  constructor(leave: () => void) {
+  constructor(leave: () => void, standIn: CockroachStandIn | undefined) {
     this.leave = leave
+    this.standIn = standIn
   }
 
   add(kind: Kind, text: string, times: number, sqlState = ""): Effect.Effect<Fault> {
@@ -221,13 +257,16 @@ class Link {
   readonly #server: Socket
   readonly #rules: Rules
   readonly #sqlByName = new Map<string, string>()
-  /** What to do with each answer that is still to come, oldest first; the first is that to the start of the session. */
-  readonly #answers: Array<Rule | "dropped" | undefined> = [undefined]
+  /** What becomes of each answer that is still to come, oldest first; the first is that to the start of the session. */
+  readonly #answers: Array<Answer> = [{}]
+  /** The server has been left alone with a statement; its connection ends when it has answered. */
+  #isAbandoned = false
   #fromClient = Buffer.alloc(0)
   #fromServer = Buffer.alloc(0)
   #unit: Array<Buffer> = []
   #unitSql = ""
   #isStarted = false
+  #isInTransaction = false
   #isHeld = false
 
   constructor(client: Socket, target: { readonly host: string; readonly port: number }, rules: Rules) {
@@ -236,7 +275,9 @@ class Link {
     this.#server = connect({ ...target, noDelay: true })
     for (const socket of [client, this.#server]) socket.on("error", () => socket.destroy())
     // What one side has said before it left still reaches the other.
-    client.on("close", () => this.#server.destroySoon())
+    client.on("close", () => {
+      if (!this.#isAbandoned) this.#server.destroySoon()
+    })
     this.#server.on("close", () => client.destroySoon())
     client.on("data", (chunk: Buffer) => {
       this.#fromClient = Buffer.concat([this.#fromClient, chunk])
@@ -280,7 +321,7 @@ class Link {
     if (code === sslRequestCode) this.#client.write("N")
     else {
       this.#isStarted = code !== cancelRequestCode
-      this.#server.write(message)
+      this.#server.write(this.#isStarted ? (this.#rules.standIn?.startup(message) ?? message) : message)
     }
   }
 
@@ -291,8 +332,7 @@ class Link {
       this.#server.write(message)
       return
     }
-    this.#unit.push(message)
-    if (type === "P") this.#onParse(message)
+    this.#unit.push(type === "P" ? this.#onParse(message) : message)
     if (type === "B") {
       const portalEnd = message.indexOf(0, 5)
       this.#unitSql += this.#sqlByName.get(textAt(message, portalEnd + 1)) ?? ""
@@ -310,29 +350,55 @@ class Link {
     })
   }
 
-  #onParse(message: Buffer) {
+  /** What the server gets in its place. */
+  #onParse(message: Buffer): Buffer {
     const name = textAt(message, 5)
-    this.#sqlByName.set(name, textAt(message, message.indexOf(0, 5) + 1))
+    const at = message.indexOf(0, 5) + 1
+    const sql = textAt(message, at)
+    this.#sqlByName.set(name, sql)
+    const text = this.#rules.standIn?.rewrite(sql) ?? sql
+    if (text === sql) return message
+    const rewritten = Buffer.concat([
+      message.subarray(0, at),
+      Buffer.from(text),
+      message.subarray(message.indexOf(0, at)),
+    ])
+    rewritten.writeInt32BE(rewritten.length - 1, 1)
+    return rewritten
   }
 
   #onUnit(unit: Unit) {
     if (this.#client.destroyed) return
+    const objection = this.#rules.standIn?.objectionTo(unit.sql, this.#isInTransaction)
+    if (objection !== undefined && unit.sql !== "") {
+      this.#refuse(errorResponse("42601", "ERROR", objection))
+      return
+    }
     const rule = this.#rules.take(unit)
+    const send = (answer: Answer) => {
+      this.#answers.push(answer)
+      this.#server.write(unit.bytes)
+    }
     switch (rule?.kind) {
       case undefined:
-        this.#answers.push(undefined)
-        this.#server.write(unit.bytes)
-        return
+        return send({})
       case "loseReply":
+        return send({ lost: () => (this.cut(), rule.happened()) })
       case "goAwayAfter":
-        this.#answers.push(rule)
-        this.#server.write(unit.bytes)
-        return
+        return send({ lost: () => (this.#rules.leave(), rule.happened()) })
+      case "misreport":
+        send({ error: errorResponse(rule.sqlState) })
+        return rule.happened()
       case "loseStatement":
         this.cut()
-        rule.happened()
-        return
+        return rule.happened()
+      case "drain":
+        this.#client.end(errorResponse("57P01", "FATAL"))
+        this.#server.destroy()
+        return rule.happened()
       case "abandon":
+        // The connection stays, as when the network is cut: a server that sees it end may end the statement.
+        this.#isAbandoned = true
         this.#server.write(unit.bytes, () => {
           this.#client.destroy()
           rule.happened()
@@ -341,18 +407,23 @@ class Link {
       case "refuse":
         if (unit.sql === "COMMIT") {
           // Refused, it ends its transaction nevertheless.
-          this.#answers.push("dropped")
+          this.#answers.push({ isDropped: true })
           this.#server.write(query("ROLLBACK"))
         }
-        this.#answers.push(undefined)
-        this.#server.write(query(`DO $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '${rule.sqlState}'; END $$`))
-        rule.happened()
-        return
+        this.#refuse(errorResponse(rule.sqlState))
+        return rule.happened()
       case "watch":
-        this.#answers.push(undefined)
-        this.#server.write(unit.bytes)
-        rule.happened()
+        send({})
+        return rule.happened()
+      case "answered":
+        return send({ passed: () => rule.happened() })
     }
+  }
+
+  /** The server gets something else to refuse, so that a transaction has failed for it too. */
+  #refuse(error: Buffer) {
+    this.#answers.push({ error })
+    this.#server.write(query(refusedText))
   }
 
   #readServer() {
@@ -363,16 +434,33 @@ class Link {
       this.#fromServer = this.#fromServer.subarray(size)
       const answer = this.#answers[0]
       const isReady = message[0] === 0x5a // "Z"
-      if (isReady) this.#answers.shift()
-      if (answer === undefined) this.#client.write(message)
-      else if (isReady && answer !== "dropped") {
-        if (answer.kind === "goAwayAfter") this.#rules.leave()
-        else this.cut()
-        answer.happened()
-        return
+      if (isReady) {
+        this.#answers.shift()
+        this.#isInTransaction = message[5] !== 0x49 // "I"
+      }
+      if (this.#isAbandoned) {
+        if (isReady && this.#answers.length === 0) this.#server.destroySoon()
+      } else if (answer?.lost !== undefined) {
+        if (isReady) return answer.lost()
+      } else if (answer?.error !== undefined) {
+        if (isReady) this.#client.write(Buffer.concat([answer.error, message]))
+      } else if (answer?.isDropped !== true) {
+        this.#client.write(message)
+        if (isReady) answer?.passed?.()
       }
     }
   }
+}
+
+/** No database can parse it. */
+export const refusedText = "refused by the proxy"
+
+/** As PostgreSQL's, as far as a client reads it. */
+const errorResponse = (sqlState: string, severity = "ERROR", text = "refused by the proxy"): Buffer => {
+  const fields = Buffer.from(`S${severity}\0V${severity}\0C${sqlState}\0M${text}\0\0`)
+  const head = Buffer.from("E\0\0\0\0")
+  head.writeInt32BE(4 + fields.length, 1)
+  return Buffer.concat([head, fields])
 }
 
 /** A message that runs SQL text. */

@@ -31,6 +31,9 @@ export const open = (balance: string, more: Partial<MakeAccount> = {}) =>
     ({ account }) => account.acctId,
   )
 
+/** A part of the statement that reads the newest row of accounts, on either database. */
+export const headRead = ".acct_seq DESC LIMIT 1"
+
 export const nextId = Effect.gen(function* () {
   const { sql } = yield* DbConn
   const [row] = yield* sql<{ id: bigint }>`SELECT unique_rowid() AS id`

@@ -548,7 +548,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("programs", (it) => {
         const acctId = yield* open("10")
         const here = yield* fetchAccountInfo(acctId)
         const there = yield* transaction(
-          Effect.andThen(sql`SET LOCAL TIME ZONE 'Asia/Kathmandu'`, fetchAccountInfo(acctId)),
+          Effect.andThen(sql`SET LOCAL timezone = 'Asia/Kathmandu'`, fetchAccountInfo(acctId)),
         )
         assert.deepStrictEqual(there, here)
       }),

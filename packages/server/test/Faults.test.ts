@@ -30,7 +30,7 @@ const appendElsewhere = (account_id: string) =>
     ({ sql }) => sql`
       INSERT INTO balance_change (bchg_id, acct_id, acct_seq, chg_flavor, prev_bchg_id, chg_amt, balance, held_amt, held,
         overdraft_limit, acct_status, xact_id, actor, effective_time, chg_create_time, chg_hash)
-      SELECT i.id, t.acct_id, t.acct_seq + 1, 'FLOW', t.bchg_id, 1, t.balance + 1, 0, t.held,
+      SELECT i.id, t.acct_id, t.acct_seq + 1, 'FLOW'::bal_chg_flavor, t.bchg_id, 1, t.balance + 1, 0, t.held,
         t.overdraft_limit, t.acct_status, i.id, 'other', now(), now(), t.chg_hash
       FROM (SELECT unique_rowid() AS id) i,
         (SELECT * FROM balance_change WHERE acct_id = ${account_id}::UUID ORDER BY acct_seq DESC LIMIT 1) t`,

@@ -1,0 +1,342 @@
+/** The ledger on CockroachDB: the real one where the tests run on it, else a stand-in that takes no more than it would. */
+import { assert, layer } from "@effect/vitest"
+import { Array as Arr, Cause, Duration, Effect, Exit, Layer, Logger, Redacted, Schedule } from "effect"
+import { fetchAccountInfo, fetchAccounts } from "../src/Accounts.ts"
+import { tailsMax } from "../src/BalanceChangeTable.ts"
+import { DbConn, type DbConnOptions, read } from "../src/DbConn.ts"
+import { sqlState } from "../src/DatabaseError.ts"
+import * as GroupCommit from "../src/GroupCommit.ts"
+import { fetchAccountHistory } from "../src/History.ts"
+import { migrate, migrations, requireSchema, schemaVersion } from "../src/Migrator.ts"
+import { fetchTransaction, postTransaction, storeBalanceChange } from "../src/Transactions.ts"
+import type { CockroachOptions } from "./CockroachStandIn.ts"
+import { FaultyProxy, make as makeProxy } from "./FaultyProxy.ts"
+import { amount, key, money, open, verifyLedger } from "./Ledger.ts"
+import * as TestDatabase from "./TestDatabase.ts"
+
+const cockroach = { dialect: TestDatabase.dialect } satisfies CockroachOptions
+
+/** A database that was migrated as CockroachDB, and the way to it. */
+const Migrated = Layer.effect(
+  FaultyProxy,
+  Effect.gen(function* () {
+    const { appUrl, ownerUrl } = yield* TestDatabase.TestDatabase
+    yield* Effect.scoped(
+      Effect.gen(function* () {
+        const { url } = yield* makeProxy(ownerUrl, cockroach)
+        const asOwner = DbConn.layerUrl({ url, connectionsMax: 2, statementTimeout: Duration.zero })
+        assert.deepStrictEqual(
+          yield* migrate("tests").pipe(Effect.provide(asOwner)),
+          migrations.map(({ version }) => version),
+        )
+      }),
+    ).pipe(Effect.orDie)
+    return yield* makeProxy(appUrl, cockroach)
+  }),
+).pipe(Layer.provideMerge(TestDatabase.layerEmpty))
+
+const connected = (options: Partial<DbConnOptions> = {}) =>
+  Layer.unwrap(FaultyProxy.use(({ url }) => Effect.succeed(DbConn.layerUrl({ url, ...options }))))
+
+const Ledger = connected().pipe(Layer.provideMerge(Migrated))
+
+for (const [how, writer] of [
+  ["each alone", Layer.empty],
+  ["by group commit", GroupCommit.layer()],
+] as const) {
+  layer(writer.pipe(Layer.provideMerge(Ledger)), { excludeTestServices: true, timeout: TestDatabase.schemaTimeout })(
+    `a ledger on CockroachDB, written ${how}`,
+    (it) => {
+      it.effect("knows what it is on, and takes ids that are no order", () =>
+        Effect.gen(function* () {
+          const { dialect, idSource, version } = yield* Effect.flatMap(DbConn, ({ database }) => database)
+          assert.strictEqual(dialect, "cockroachdb")
+          assert.match(version, /^CockroachDB /)
+          if (TestDatabase.dialect === "postgresql") assert.strictEqual(idSource, "unordered_unique_rowid()")
+          assert.strictEqual(yield* requireSchema, schemaVersion)
+        }),
+      )
+
+      it.effect("opens, pays, replays, refuses and reads", () =>
+        Effect.gen(function* () {
+          const [a, b] = [yield* open("10"), yield* open("0")]
+          const pay = {
+            changes: [
+              { acctId: a, amount: amount("-2.50") },
+              { acctId: b, amount: amount("2.50") },
+            ],
+            idempotencyKey: key(),
+            description: "tea",
+            metadata: { b: "2", a: "1" },
+          }
+          const posted = yield* postTransaction(pay)
+          const again = yield* postTransaction(pay)
+          assert.deepStrictEqual(again, { ...posted, isReplayed: true })
+          assert.deepStrictEqual((yield* fetchTransaction(posted.transactionId)).changes, posted.changes)
+          const short = yield* Effect.flip(storeBalanceChange(a, amount("-8")))
+          assert.strictEqual(short._tag, "InsufficientFunds")
+          assert.deepStrictEqual((yield* fetchAccountHistory(a))[0], posted.changes[0])
+          assert.strictEqual((yield* fetchAccountInfo(b)).state.balance, money("2.50"))
+          yield* verifyLedger
+        }),
+      )
+
+      it.effect("writes at once to the same accounts, each change once", () =>
+        Effect.gen(function* () {
+          const accounts = yield* Effect.all(Array.from({ length: 3 }, () => open("100")))
+          yield* Effect.all(
+            Array.from({ length: 24 }, (_, i) =>
+              postTransaction({
+                changes: [
+                  { acctId: accounts[i % 3]!, amount: amount("-1") },
+                  { acctId: accounts[(i + 1) % 3]!, amount: amount("1") },
+                ],
+              }),
+            ),
+            { concurrency: 8 },
+          )
+          for (const acctId of accounts) assert.strictEqual((yield* fetchAccountInfo(acctId)).state.acctSeq, 16)
+          yield* verifyLedger
+        }),
+      )
+
+      it.effect("reads the states of more accounts than one statement takes", () =>
+        Effect.gen(function* () {
+          const count = tailsMax + 3
+          const opened = yield* Effect.forEach(
+            Arr.range(1, count),
+            (i) => Effect.map(open(`${i}`), (acctId) => [acctId, money(`${i}`)] as const),
+            { concurrency: 8 },
+          )
+          const balances = new Map<string, bigint>()
+          for (const { account, state } of (yield* fetchAccounts({ limit: 1_000 })).accounts) {
+            balances.set(account.acctId, state.balance)
+          }
+          for (const [acctId, balance] of opened) assert.strictEqual(balances.get(acctId), balance)
+        }),
+      )
+    },
+  )
+}
+
+layer(Ledger, { excludeTestServices: true, timeout: TestDatabase.schemaTimeout })(
+  "transactions on CockroachDB",
+  (it) => {
+    it.effect("are undone and run again as a whole when another wrote what they had read", () =>
+      Effect.gen(function* () {
+        const { transaction } = yield* DbConn
+        const proxy = yield* FaultyProxy
+        const acctId = yield* open("10")
+        let runs = 0
+        const change = yield* transaction(
+          Effect.gen(function* () {
+            runs += 1
+            yield* fetchAccountInfo(acctId)
+            if (runs === 1) {
+              yield* Effect.provide(
+                storeBalanceChange(acctId, amount("-5")),
+                DbConn.layerUrl({ url: proxy.url, connectionsMax: 2 }),
+                { local: true },
+              )
+            }
+            return yield* storeBalanceChange(acctId, amount("-1"))
+          }),
+        )
+        assert.isAtLeast(runs, 2)
+        assert.deepInclude(change, { acctSeq: 2, balance: money("4") })
+        yield* verifyLedger
+      }),
+    )
+
+    it.effect("are SERIALIZABLE", () =>
+      Effect.gen(function* () {
+        const { sql } = yield* DbConn
+        const asked = sql<{ isolation: string }>`SELECT current_setting('default_transaction_isolation') AS isolation`
+        assert.deepStrictEqual(yield* asked, [{ isolation: "serializable" }])
+      }),
+    )
+
+    it.effect("that read what is some seconds old see one state, and cannot write", () =>
+      Effect.gen(function* () {
+        const { readStale, sql } = yield* DbConn
+        const acctId = yield* open("10")
+        const balances = readStale(Effect.all([fetchAccountInfo(acctId), fetchAccountInfo(acctId)]))
+        // On CockroachDB the account is not there yet, nor the database.
+        const [first, second] = yield* Effect.retry(
+          Effect.catchDefect(balances, () => Effect.fail("not there yet")),
+          Schedule.spaced("50 millis").pipe(Schedule.upTo({ duration: "60 seconds" })),
+        )
+        assert.strictEqual(first.state.balance, money("10"))
+        assert.deepStrictEqual(second, first)
+        const exit = yield* Effect.exit(readStale(storeBalanceChange(acctId, amount("1"))))
+        assert.isTrue(Exit.isFailure(exit))
+        assert.strictEqual((yield* fetchAccountInfo(acctId)).state.acctSeq, 0)
+        const now = yield* sql<{ one: unknown }>`SELECT 1 AS one FROM account WHERE acct_id = ${acctId}::UUID`
+        assert.strictEqual(now.length, 1)
+      }),
+    )
+  },
+)
+
+const refusals: ReadonlyArray<readonly [sql: string, why: RegExp]> = [
+  ["LOCK TABLE balance_change", /parsed/],
+  ["LISTEN changes", /parsed/],
+  ["NOTIFY changes", /parsed/],
+  ["MERGE INTO account a USING ledger l ON false WHEN MATCHED THEN DO NOTHING", /parsed/],
+  ["DO $$ BEGIN END $$", /parsed/],
+  ["COPY account TO STDOUT", /protocol/],
+  ["CREATE TYPE IF NOT EXISTS mood AS ENUM ('good')", /parse/],
+  ["SELECT pg_try_advisory_lock(1)", /without locking/],
+  ["SELECT * FROM balance_change WHERE acct_seq = 0 FOR UPDATE", /no guard/],
+  ["INSERT INTO balance_change SELECT * FROM balance_change ON CONFLICT DO NOTHING", /orphans/],
+  ["WITH written AS (INSERT INTO account SELECT * FROM account RETURNING 1) SELECT 1", /auto-commit/],
+  ["SELECT sha256('x')", /another type/],
+  ["CREATE TRIGGER t BEFORE INSERT ON account EXECUTE FUNCTION f()", /24\.3/],
+  ["ALTER TABLE account ADD CONSTRAINT u UNIQUE NULLS NOT DISTINCT (cust_name)", /different/],
+  ["GRANT SELECT (cust_name) ON account TO banquo_app", /columns/],
+  ["CREATE DATABASE copy TEMPLATE banquo", /copy/],
+  ["SELECT * FROM balance_change ORDER BY bchg_id DESC LIMIT 1", /no order|are an order/],
+  ["SELECT 1; SELECT 2", /one statement/],
+  ["CREATE SEQUENCE IF NOT EXISTS bchg_id_seq AS INT8", /postgresql only/],
+  ["SELECT cust_name FROM account", /not been reviewed/],
+]
+
+layer(Ledger, { excludeTestServices: true, timeout: TestDatabase.schemaTimeout })(
+  "what CockroachDB does not take",
+  (it) => {
+    for (const [statement, why] of refusals) {
+      it.effect(`is refused: ${statement}`, () =>
+        Effect.gen(function* () {
+          const { sql } = yield* DbConn
+          const error = yield* Effect.flip(sql.unsafe(statement).unprepared)
+          assert.strictEqual(sqlState(error), "42601")
+          assert.match(Cause.pretty(Cause.fail(error.reason.cause)), why)
+        }),
+      )
+    }
+
+    it.effect("is refused: a change of the schema in a transaction", () =>
+      Effect.gen(function* () {
+        const { sql } = yield* DbConn
+        const grant = "GRANT SELECT ON TABLE ledger, schema_version TO banquo_app"
+        const error = yield* Effect.flip(sql.withTransaction(sql.unsafe(grant).unprepared))
+        assert.strictEqual(sqlState(error), "42601")
+      }),
+    )
+  },
+)
+
+/** What the program logs, and how it ends. */
+const logged = <A, E, R>(program: Effect.Effect<A, E, R>) =>
+  Effect.gen(function* () {
+    const lines: Array<string> = []
+    const logger = Logger.make(({ logLevel, message }) => void lines.push(`${logLevel} ${JSON.stringify(message)}`))
+    const exit = yield* Effect.exit(Effect.provide(program, Logger.layer([logger]), { local: true }))
+    return { exit, text: lines.join("\n") }
+  })
+
+/** Asks for the schema's version by way of a stand-in with options of its own. */
+const askAs = (options: Partial<CockroachOptions>, connection: Partial<DbConnOptions> = {}) =>
+  Effect.gen(function* () {
+    const { appUrl } = yield* TestDatabase.TestDatabase
+    const proxy = yield* makeProxy(appUrl, { ...cockroach, ...options })
+    const program = Effect.gen(function* () {
+      const { database } = yield* DbConn
+      yield* requireSchema
+      return yield* database
+    })
+    return yield* logged(Effect.provide(program, DbConn.layerUrl({ url: proxy.url, ...connection }), { local: true }))
+  })
+
+layer(Migrated, { excludeTestServices: true, timeout: TestDatabase.schemaTimeout })(
+  "a connection to CockroachDB",
+  (it) => {
+    it.effect("is not used when it is not SERIALIZABLE, and the log says so", () =>
+      Effect.gen(function* () {
+        const { exit, text } = yield* askAs({ isolation: "read committed" })
+        assert.strictEqual(
+          Exit.isFailure(exit) ? (Cause.squash(exit.cause) as { _tag: string })._tag : "",
+          "DatabaseUnavailable",
+        )
+        assert.include(text, "not SERIALIZABLE")
+      }),
+    )
+
+    it.effect("warns of a release with known faults, once, and works", () =>
+      Effect.gen(function* () {
+        const { exit, text } = yield* askAs({ version: "CockroachDB CCL v25.2.3 (x86_64-pc-linux-gnu)" })
+        assert.isTrue(Exit.isSuccess(exit))
+        assert.strictEqual(text.match(/known faults/g)?.length, 1)
+        assert.include(text, "v25.2.16")
+        const sound = yield* askAs({ version: "CockroachDB CCL v25.4.7 (x86_64-pc-linux-gnu)" })
+        assert.notInclude(sound.text, "known faults")
+      }),
+    )
+
+    it.effect("to a single node takes ids in order", () =>
+      Effect.gen(function* () {
+        const { exit } = yield* askAs({ nodes: 1 })
+        assert.deepInclude(Exit.isSuccess(exit) ? exit.value : {}, { idSource: "unique_rowid()" })
+      }),
+    )
+  },
+)
+
+layer(Migrated, { excludeTestServices: true, timeout: TestDatabase.schemaTimeout })("connections", (it) => {
+  const ask = read((sql) => sql`SELECT ledger_id FROM ledger`)
+
+  it.effect("end when their time is over, and others take their place", () =>
+    Effect.gen(function* () {
+      const proxy = yield* FaultyProxy
+      const before = yield* proxy.connectionCount
+      yield* Effect.provide(
+        Effect.gen(function* () {
+          for (let i = 0; i < 6; i++) {
+            yield* ask
+            // Its lifetime is a millisecond or so.
+            yield* TestDatabase.until(Effect.sync(() => performance.now() % 10 < 1))
+          }
+        }),
+        DbConn.layerUrl({ url: proxy.url, connectionLifetime: Duration.millis(1) }),
+      )
+      assert.isAbove((yield* proxy.connectionCount) - before, 3)
+    }),
+  )
+
+  it.effect("are kept as long as their time is not over", () =>
+    Effect.gen(function* () {
+      const proxy = yield* FaultyProxy
+      const before = yield* proxy.connectionCount
+      yield* Effect.provide(Effect.repeat(ask, { times: 20 }), DbConn.layerUrl({ url: proxy.url }))
+      // One asked which database it is.
+      assert.strictEqual((yield* proxy.connectionCount) - before, 2)
+    }),
+  )
+
+  it.effect("go to the first of several hosts that takes them", () =>
+    Effect.gen(function* () {
+      const proxy = yield* FaultyProxy
+      const url = new URL(Redacted.value(proxy.url))
+      const { host } = url
+      // Nobody listens on the discard port.
+      const several = Redacted.make(Redacted.value(proxy.url).replace(`@${host}`, `@127.0.0.1:9,${host}`))
+      const before = yield* proxy.connectionCount
+      const acctId = yield* Effect.provide(open("10"), DbConn.layerUrl({ url: several }))
+      assert.isAbove((yield* proxy.connectionCount) - before, 0)
+      yield* Effect.gen(function* () {
+        const { appUrl } = yield* TestDatabase.TestDatabase
+        const first = yield* makeProxy(appUrl, cockroach)
+        const both = Redacted.make(Redacted.value(first.url).replace(/@([^/]+)/, (_, one: string) => `@${one},${host}`))
+        yield* Effect.gen(function* () {
+          yield* storeBalanceChange(acctId, amount("1"))
+          // Drained in the middle of a write, and gone: the other node takes over.
+          yield* first.drain("INSERT INTO balance_change")
+          const gone = yield* first.goAwayAfter("SELECT 1 AS one FROM balance_change")
+          assert.strictEqual((yield* storeBalanceChange(acctId, amount("1"))).acctSeq, 2)
+          yield* gone.happened
+          assert.strictEqual((yield* fetchAccountInfo(acctId)).state.balance, money("12"))
+        }).pipe(Effect.provide(DbConn.layerUrl({ url: both, connectionsMax: 4 })))
+      })
+    }),
+  )
+})
