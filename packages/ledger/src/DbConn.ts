@@ -141,6 +141,8 @@ export class DbConn extends Context.Service<
             Effect.tap(warn),
           ),
         )
+        // So that a warning comes at the start; if it fails, whoever needs it asks again.
+        yield* Effect.forkScoped(Effect.ignore(database))
         const make = (pool: Omit<PgPool.Config, keyof PgConnection.Config> & { readonly multiplex?: true }) =>
           DatabaseClient.make({
             pool: Effect.map(database, ({ dialect }) => ({

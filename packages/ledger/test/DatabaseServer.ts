@@ -7,7 +7,7 @@
  */
 import { EmbeddedPostgres } from "@banquo/embedded-postgres/EmbeddedPostgres"
 import { PgClient } from "@effect/sql-pg"
-import { Effect, ManagedRuntime, Redacted } from "effect"
+import { Duration, Effect, ManagedRuntime, Redacted } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import { createHmac } from "node:crypto"
 import { chmodSync, mkdtempSync, rmSync } from "node:fs"
@@ -199,7 +199,8 @@ export const createMigrated = (server: ServerOfTests, name: string) =>
     }
     yield* createEmpty(server, name)
     const url = Redacted.make(onDatabase(ownerUrl, name))
-    yield* migrate("tests").pipe(Effect.provide(DbConn.layerUrl({ url, connectionsMax: 2 }), { local: true }))
+    const asOwner = DbConn.layerUrl({ url, connectionsMax: 2, statementTimeout: Duration.zero })
+    yield* migrate("tests").pipe(Effect.provide(asOwner, { local: true }))
   }).pipe(Effect.orDie)
 
 /** Also with sessions in it. */

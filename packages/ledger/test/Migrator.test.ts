@@ -91,7 +91,8 @@ const onEmpty = <A, E>(program: Effect.Effect<A, E, TestDatabase.TestDatabase | 
   Effect.scoped(program).pipe(Effect.provide(TestDatabase.layerEmpty, { local: true }))
 
 const asOwner = Effect.map(TestDatabase.TestDatabase, ({ ownerUrl }) => connectTo(ownerUrl))
-const connectTo = (url: Redacted.Redacted<string>) => DbConn.layerUrl({ url, connectionsMax: 4 })
+const connectTo = (url: Redacted.Redacted<string>) =>
+  DbConn.layerUrl({ url, connectionsMax: 4, statementTimeout: Duration.zero })
 
 /** Asserts that the database has the same schema as the others, and that accounts can be opened in it. */
 const assertComplete = Effect.gen(function* () {
@@ -171,7 +172,7 @@ layer(TestDatabase.layerEmpty, { excludeTestServices: true })("several migrators
       const { ownerUrl } = yield* TestDatabase.TestDatabase
       const results = yield* Effect.forEach(
         ["a", "b", "c", "d", "e"],
-        (owner) => migrate(owner).pipe(Effect.provide(DbConn.layerUrl({ url: ownerUrl, connectionsMax: 3 }))),
+        (owner) => migrate(owner).pipe(Effect.provide(connectTo(ownerUrl))),
         { concurrency: "unbounded" },
       )
       assert.deepStrictEqual(results.flat(), applied)

@@ -36,7 +36,7 @@ const terminate = (url: Redacted.Redacted<string>, wantsCertificate: boolean) =>
             secure.on("close", () => database.destroy())
             secure.pipe(database).pipe(secure)
           })
-        }).listen(0, "localhost", () => resume(Effect.succeed(listener)))
+        }).listen(0, "127.0.0.1", () => resume(Effect.succeed(listener)))
       }),
       (listener) =>
         Effect.callback<void>((resume) => {

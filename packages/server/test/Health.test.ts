@@ -1,7 +1,7 @@
 import { DbConn } from "@banquo/ledger/DbConn"
 import { migrate, schemaVersion } from "@banquo/ledger/Migrator"
 import { assert, layer } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Duration, Effect, Layer } from "effect"
 import { FaultyProxy } from "../../ledger/test/FaultyProxy.ts"
 import * as TestDatabase from "../../ledger/test/TestDatabase.ts"
 import * as TestServer from "./TestServer.ts"
@@ -69,7 +69,8 @@ layer(withoutSchema, { excludeTestServices: true })("a database without the sche
       assert.include(detail, "banquo migrate")
       yield* assertLive
       const { ownerUrl } = yield* TestDatabase.TestDatabase
-      yield* migrate("test").pipe(Effect.provide(DbConn.layerUrl({ url: ownerUrl, connectionsMax: 2 })))
+      const asOwner = DbConn.layerUrl({ url: ownerUrl, connectionsMax: 2, statementTimeout: Duration.zero })
+      yield* migrate("test").pipe(Effect.provide(asOwner))
       yield* assertReady
     }),
   )
