@@ -7,119 +7,95 @@ import { DbConn, type DbConnOptions, read } from "../src/DbConn.ts"
 import { sqlState } from "../src/DatabaseError.ts"
 import * as GroupCommit from "../src/GroupCommit.ts"
 import { fetchAccountHistory } from "../src/History.ts"
-import { migrate, migrations, requireSchema, schemaVersion } from "../src/Migrator.ts"
+import { requireSchema, schemaVersion } from "../src/Migrator.ts"
 import { fetchTransaction, postTransaction, storeBalanceChange } from "../src/Transactions.ts"
+import * as CockroachDatabase from "./CockroachDatabase.ts"
+import { cockroach } from "./CockroachDatabase.ts"
 import type { CockroachOptions } from "./CockroachStandIn.ts"
 import { FaultyProxy, make as makeProxy } from "./FaultyProxy.ts"
 import { amount, key, money, open, verifyLedger } from "./Ledger.ts"
 import * as TestDatabase from "./TestDatabase.ts"
 
-const cockroach = { dialect: TestDatabase.dialect } satisfies CockroachOptions
-
-/** A database that was migrated as CockroachDB, and the way to it. */
-const Migrated = Layer.effect(
-  FaultyProxy,
-  Effect.gen(function* () {
-    const { appUrl, ownerUrl } = yield* TestDatabase.TestDatabase
-    yield* Effect.scoped(
-      Effect.gen(function* () {
-        const { url } = yield* makeProxy(ownerUrl, cockroach)
-        const asOwner = DbConn.layerUrl({ url, connectionsMax: 2, statementTimeout: Duration.zero })
-        assert.deepStrictEqual(
-          yield* migrate("tests").pipe(Effect.provide(asOwner)),
-          migrations.map(({ version }) => version),
-        )
-      }),
-    ).pipe(Effect.orDie)
-    return yield* makeProxy(appUrl, cockroach)
-  }),
-).pipe(Layer.provideMerge(TestDatabase.layerEmpty))
-
-const connected = (options: Partial<DbConnOptions> = {}) =>
-  Layer.unwrap(FaultyProxy.use(({ url }) => Effect.succeed(DbConn.layerUrl({ url, ...options }))))
-
-const Ledger = connected().pipe(Layer.provideMerge(Migrated))
-
 for (const [how, writer] of [
   ["each alone", Layer.empty],
   ["by group commit", GroupCommit.layer()],
 ] as const) {
-  layer(writer.pipe(Layer.provideMerge(Ledger)), { excludeTestServices: true, timeout: TestDatabase.schemaTimeout })(
-    `a ledger on CockroachDB, written ${how}`,
-    (it) => {
-      it.effect("knows what it is on, and takes ids that are no order", () =>
-        Effect.gen(function* () {
-          const { dialect, idSource, version } = yield* Effect.flatMap(DbConn, ({ database }) => database)
-          assert.strictEqual(dialect, "cockroachdb")
-          assert.match(version, /^CockroachDB /)
-          if (TestDatabase.dialect === "postgresql") assert.strictEqual(idSource, "unordered_unique_rowid()")
-          assert.strictEqual(yield* requireSchema, schemaVersion)
-        }),
-      )
+  layer(writer.pipe(Layer.provideMerge(CockroachDatabase.layer)), {
+    excludeTestServices: true,
+    timeout: TestDatabase.schemaTimeout,
+  })(`a ledger on CockroachDB, written ${how}`, (it) => {
+    it.effect("knows what it is on, and takes ids that are no order", () =>
+      Effect.gen(function* () {
+        const { dialect, idSource, version } = yield* Effect.flatMap(DbConn, ({ database }) => database)
+        assert.strictEqual(dialect, "cockroachdb")
+        assert.match(version, /^CockroachDB /)
+        if (TestDatabase.dialect === "postgresql") assert.strictEqual(idSource, "unordered_unique_rowid()")
+        assert.strictEqual(yield* requireSchema, schemaVersion)
+      }),
+    )
 
-      it.effect("opens, pays, replays, refuses and reads", () =>
-        Effect.gen(function* () {
-          const [a, b] = [yield* open("10"), yield* open("0")]
-          const pay = {
-            changes: [
-              { acctId: a, amount: amount("-2.50") },
-              { acctId: b, amount: amount("2.50") },
-            ],
-            idempotencyKey: key(),
-            description: "tea",
-            metadata: { b: "2", a: "1" },
-          }
-          const posted = yield* postTransaction(pay)
-          const again = yield* postTransaction(pay)
-          assert.deepStrictEqual(again, { ...posted, isReplayed: true })
-          assert.deepStrictEqual((yield* fetchTransaction(posted.transactionId)).changes, posted.changes)
-          const short = yield* Effect.flip(storeBalanceChange(a, amount("-8")))
-          assert.strictEqual(short._tag, "InsufficientFunds")
-          assert.deepStrictEqual((yield* fetchAccountHistory(a))[0], posted.changes[0])
-          assert.strictEqual((yield* fetchAccountInfo(b)).state.balance, money("2.50"))
-          yield* verifyLedger
-        }),
-      )
+    it.effect("opens, pays, replays, refuses and reads", () =>
+      Effect.gen(function* () {
+        const [a, b] = [yield* open("10"), yield* open("0")]
+        const pay = {
+          changes: [
+            { acctId: a, amount: amount("-2.50") },
+            { acctId: b, amount: amount("2.50") },
+          ],
+          idempotencyKey: key(),
+          description: "tea",
+          metadata: { b: "2", a: "1" },
+        }
+        const posted = yield* postTransaction(pay)
+        const again = yield* postTransaction(pay)
+        assert.deepStrictEqual(again, { ...posted, isReplayed: true })
+        assert.deepStrictEqual((yield* fetchTransaction(posted.transactionId)).changes, posted.changes)
+        const short = yield* Effect.flip(storeBalanceChange(a, amount("-8")))
+        assert.strictEqual(short._tag, "InsufficientFunds")
+        assert.deepStrictEqual((yield* fetchAccountHistory(a))[0], posted.changes[0])
+        assert.strictEqual((yield* fetchAccountInfo(b)).state.balance, money("2.50"))
+        yield* verifyLedger
+      }),
+    )
 
-      it.effect("writes at once to the same accounts, each change once", () =>
-        Effect.gen(function* () {
-          const accounts = yield* Effect.all(Array.from({ length: 3 }, () => open("100")))
-          yield* Effect.all(
-            Array.from({ length: 24 }, (_, i) =>
-              postTransaction({
-                changes: [
-                  { acctId: accounts[i % 3]!, amount: amount("-1") },
-                  { acctId: accounts[(i + 1) % 3]!, amount: amount("1") },
-                ],
-              }),
-            ),
-            { concurrency: 8 },
-          )
-          for (const acctId of accounts) assert.strictEqual((yield* fetchAccountInfo(acctId)).state.acctSeq, 16)
-          yield* verifyLedger
-        }),
-      )
+    it.effect("writes at once to the same accounts, each change once", () =>
+      Effect.gen(function* () {
+        const accounts = yield* Effect.all(Array.from({ length: 3 }, () => open("100")))
+        yield* Effect.all(
+          Array.from({ length: 24 }, (_, i) =>
+            postTransaction({
+              changes: [
+                { acctId: accounts[i % 3]!, amount: amount("-1") },
+                { acctId: accounts[(i + 1) % 3]!, amount: amount("1") },
+              ],
+            }),
+          ),
+          { concurrency: 8 },
+        )
+        for (const acctId of accounts) assert.strictEqual((yield* fetchAccountInfo(acctId)).state.acctSeq, 16)
+        yield* verifyLedger
+      }),
+    )
 
-      it.effect("reads the states of more accounts than one statement takes", () =>
-        Effect.gen(function* () {
-          const count = tailsMax + 3
-          const opened = yield* Effect.forEach(
-            Arr.range(1, count),
-            (i) => Effect.map(open(`${i}`), (acctId) => [acctId, money(`${i}`)] as const),
-            { concurrency: 8 },
-          )
-          const balances = new Map<string, bigint>()
-          for (const { account, state } of (yield* fetchAccounts({ limit: 1_000 })).accounts) {
-            balances.set(account.acctId, state.balance)
-          }
-          for (const [acctId, balance] of opened) assert.strictEqual(balances.get(acctId), balance)
-        }),
-      )
-    },
-  )
+    it.effect("reads the states of more accounts than one statement takes", () =>
+      Effect.gen(function* () {
+        const count = tailsMax + 3
+        const opened = yield* Effect.forEach(
+          Arr.range(1, count),
+          (i) => Effect.map(open(`${i}`), (acctId) => [acctId, money(`${i}`)] as const),
+          { concurrency: 8 },
+        )
+        const balances = new Map<string, bigint>()
+        for (const { account, state } of (yield* fetchAccounts({ limit: 1_000 })).accounts) {
+          balances.set(account.acctId, state.balance)
+        }
+        for (const [acctId, balance] of opened) assert.strictEqual(balances.get(acctId), balance)
+      }),
+    )
+  })
 }
 
-layer(Ledger, { excludeTestServices: true, timeout: TestDatabase.schemaTimeout })(
+layer(CockroachDatabase.layer, { excludeTestServices: true, timeout: TestDatabase.schemaTimeout })(
   "transactions on CockroachDB",
   (it) => {
     it.effect("are undone and run again as a whole when another wrote what they had read", () =>
@@ -201,7 +177,7 @@ const refusals: ReadonlyArray<readonly [sql: string, why: RegExp]> = [
   ["SELECT cust_name FROM account", /not been reviewed/],
 ]
 
-layer(Ledger, { excludeTestServices: true, timeout: TestDatabase.schemaTimeout })(
+layer(CockroachDatabase.layer, { excludeTestServices: true, timeout: TestDatabase.schemaTimeout })(
   "what CockroachDB does not take",
   (it) => {
     for (const [statement, why] of refusals) {
@@ -248,7 +224,7 @@ const askAs = (options: Partial<CockroachOptions>, connection: Partial<DbConnOpt
     return yield* logged(Effect.provide(program, DbConn.layerUrl({ url: proxy.url, ...connection }), { local: true }))
   })
 
-layer(Migrated, { excludeTestServices: true, timeout: TestDatabase.schemaTimeout })(
+layer(CockroachDatabase.layerMigrated, { excludeTestServices: true, timeout: TestDatabase.schemaTimeout })(
   "a connection to CockroachDB",
   (it) => {
     it.effect("is not used when it is not SERIALIZABLE, and the log says so", () =>
@@ -282,61 +258,66 @@ layer(Migrated, { excludeTestServices: true, timeout: TestDatabase.schemaTimeout
   },
 )
 
-layer(Migrated, { excludeTestServices: true, timeout: TestDatabase.schemaTimeout })("connections", (it) => {
-  const ask = read((sql) => sql`SELECT ledger_id FROM ledger`)
+layer(CockroachDatabase.layerMigrated, { excludeTestServices: true, timeout: TestDatabase.schemaTimeout })(
+  "connections",
+  (it) => {
+    const ask = read((sql) => sql`SELECT ledger_id FROM ledger`)
 
-  it.effect("end when their time is over, and others take their place", () =>
-    Effect.gen(function* () {
-      const proxy = yield* FaultyProxy
-      const before = yield* proxy.connectionCount
-      yield* Effect.provide(
-        Effect.gen(function* () {
-          for (let i = 0; i < 6; i++) {
-            yield* ask
-            // Its lifetime is a millisecond or so.
-            yield* TestDatabase.until(Effect.sync(() => performance.now() % 10 < 1))
-          }
-        }),
-        DbConn.layerUrl({ url: proxy.url, connectionLifetime: Duration.millis(1) }),
-      )
-      assert.isAbove((yield* proxy.connectionCount) - before, 3)
-    }),
-  )
+    it.effect("end when their time is over, and others take their place", () =>
+      Effect.gen(function* () {
+        const proxy = yield* FaultyProxy
+        const before = yield* proxy.connectionCount
+        yield* Effect.provide(
+          Effect.gen(function* () {
+            for (let i = 0; i < 6; i++) {
+              yield* ask
+              // Its lifetime is a millisecond or so.
+              yield* TestDatabase.until(Effect.sync(() => performance.now() % 10 < 1))
+            }
+          }),
+          DbConn.layerUrl({ url: proxy.url, connectionLifetime: Duration.millis(1) }),
+        )
+        assert.isAbove((yield* proxy.connectionCount) - before, 3)
+      }),
+    )
 
-  it.effect("are kept as long as their time is not over", () =>
-    Effect.gen(function* () {
-      const proxy = yield* FaultyProxy
-      const before = yield* proxy.connectionCount
-      yield* Effect.provide(Effect.repeat(ask, { times: 20 }), DbConn.layerUrl({ url: proxy.url }))
-      // One asked which database it is.
-      assert.strictEqual((yield* proxy.connectionCount) - before, 2)
-    }),
-  )
+    it.effect("are kept as long as their time is not over", () =>
+      Effect.gen(function* () {
+        const proxy = yield* FaultyProxy
+        const before = yield* proxy.connectionCount
+        yield* Effect.provide(Effect.repeat(ask, { times: 20 }), DbConn.layerUrl({ url: proxy.url }))
+        // One asked which database it is.
+        assert.strictEqual((yield* proxy.connectionCount) - before, 2)
+      }),
+    )
 
-  it.effect("go to the first of several hosts that takes them", () =>
-    Effect.gen(function* () {
-      const proxy = yield* FaultyProxy
-      const url = new URL(Redacted.value(proxy.url))
-      const { host } = url
-      // Nobody listens on the discard port.
-      const several = Redacted.make(Redacted.value(proxy.url).replace(`@${host}`, `@127.0.0.1:9,${host}`))
-      const before = yield* proxy.connectionCount
-      const acctId = yield* Effect.provide(open("10"), DbConn.layerUrl({ url: several }))
-      assert.isAbove((yield* proxy.connectionCount) - before, 0)
-      yield* Effect.gen(function* () {
-        const { appUrl } = yield* TestDatabase.TestDatabase
-        const first = yield* makeProxy(appUrl, cockroach)
-        const both = Redacted.make(Redacted.value(first.url).replace(/@([^/]+)/, (_, one: string) => `@${one},${host}`))
+    it.effect("go to the first of several hosts that takes them", () =>
+      Effect.gen(function* () {
+        const proxy = yield* FaultyProxy
+        const url = new URL(Redacted.value(proxy.url))
+        const { host } = url
+        // Nobody listens on the discard port.
+        const several = Redacted.make(Redacted.value(proxy.url).replace(`@${host}`, `@127.0.0.1:9,${host}`))
+        const before = yield* proxy.connectionCount
+        const acctId = yield* Effect.provide(open("10"), DbConn.layerUrl({ url: several }))
+        assert.isAbove((yield* proxy.connectionCount) - before, 0)
         yield* Effect.gen(function* () {
-          yield* storeBalanceChange(acctId, amount("1"))
-          // Drained in the middle of a write, and gone: the other node takes over.
-          yield* first.drain("INSERT INTO balance_change")
-          const gone = yield* first.goAwayAfter("SELECT 1 AS one FROM balance_change")
-          assert.strictEqual((yield* storeBalanceChange(acctId, amount("1"))).acctSeq, 2)
-          yield* gone.happened
-          assert.strictEqual((yield* fetchAccountInfo(acctId)).state.balance, money("12"))
-        }).pipe(Effect.provide(DbConn.layerUrl({ url: both, connectionsMax: 4 })))
-      })
-    }),
-  )
-})
+          const { appUrl } = yield* TestDatabase.TestDatabase
+          const first = yield* makeProxy(appUrl, cockroach)
+          const both = Redacted.make(
+            Redacted.value(first.url).replace(/@([^/]+)/, (_, one: string) => `@${one},${host}`),
+          )
+          yield* Effect.gen(function* () {
+            yield* storeBalanceChange(acctId, amount("1"))
+            // Drained in the middle of a write, and gone: the other node takes over.
+            yield* first.drain("INSERT INTO balance_change")
+            const gone = yield* first.goAwayAfter("SELECT 1 AS one FROM balance_change")
+            assert.strictEqual((yield* storeBalanceChange(acctId, amount("1"))).acctSeq, 2)
+            yield* gone.happened
+            assert.strictEqual((yield* fetchAccountInfo(acctId)).state.balance, money("12"))
+          }).pipe(Effect.provide(DbConn.layerUrl({ url: both, connectionsMax: 4 })))
+        })
+      }),
+    )
+  },
+)
