@@ -137,7 +137,7 @@ export class DbConn extends Context.Service<
           Effect.flatMap(PgClient.makeClient(config), detect).pipe(
             Effect.scoped,
             Effect.provide(Reactivity.layer),
-            Effect.mapError(asUnsent),
+            Effect.mapError(({ reason }) => unusable(reason.cause)),
             Effect.tap(warn),
           ),
         )
@@ -206,7 +206,7 @@ const shared = <A, E>(effect: Effect.Effect<A, E>) =>
     let running: Deferred.Deferred<A, E> | undefined
     const start = Effect.suspend(() => {
       const deferred = (running = Deferred.makeUnsafe<A, E>())
-      const run = Effect.flatMap(Effect.exit(effect), (exit) => {
+      const run = Effect.onExit(effect, (exit) => {
         running = undefined
         if (Exit.isSuccess(exit)) known = Effect.succeed(exit.value)
         return Deferred.done(deferred, exit)
@@ -226,7 +226,7 @@ const remembered = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> => {
 }
 
 /** A connection that cannot be used: what was to be sent on it was not. */
-const asUnsent = ({ reason: { cause } }: SqlError.SqlError) =>
+const unusable = (cause?: unknown) =>
   new SqlError.SqlError({
     reason: new SqlError.ConnectionError({ cause, message: "the connection cannot be used", operation: "connect" }),
   })
@@ -250,18 +250,16 @@ const requireIsolation =
     dialect === "postgresql"
       ? Effect.void
       : connection.query("SELECT current_setting('default_transaction_isolation') AS isolation").pipe(
-          Effect.mapError(asUnsent),
+          Effect.mapError(({ reason }) => unusable(reason.cause)),
           Effect.flatMap(({ rows: [row] }) =>
             row?.["isolation"] === "serializable"
               ? Effect.void
               : Effect.andThen(
                   Effect.logError("a connection to CockroachDB is not SERIALIZABLE and is not used", row),
-                  asUnsent(new SqlError.SqlError({ reason: isolationError })),
+                  unusable(),
                 ),
           ),
         )
-
-const isolationError = new SqlError.ConnectionError({ cause: undefined, message: "not SERIALIZABLE" })
 
 type Clients = Pick<DbConn["Service"], "reads" | "sql"> & {
   readonly database: Effect.Effect<Database, SqlError.SqlError>
@@ -269,7 +267,7 @@ type Clients = Pick<DbConn["Service"], "reads" | "sql"> & {
 
 const fromSqlClients = ({ reads, sql, ...clients }: Clients): DbConn["Service"] => {
   const isInTransaction = Effect.map(Effect.serviceOption(sql.transactionService), Option.isSome)
-  const database = answered(clients.database, 2)
+  const database = remembered(answered(clients.database, 2))
 
   const once = <A, E, R>(program: Effect.Effect<A, E, R>) =>
     Effect.suspend(() => {
