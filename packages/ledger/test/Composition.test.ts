@@ -507,9 +507,8 @@ layer(Shop, { excludeTestServices: true })("a program of one's own, beside other
           }),
         )
       yield* Effect.all([lockBoth(payer, a, b), lockBoth(other, b, a)], { concurrency: 2 })
-      // CockroachDB may undo either more than once.
-      if (TestDatabase.dialect === "postgresql") assert.strictEqual(runs, 3)
-      else assert.isAtLeast(runs, 3)
+      // The one that is run again may be quicker than the one that was waiting, and lose again.
+      assert.isAtLeast(runs, 3)
       assert.strictEqual((yield* selectOrder(a.id))?.times, 2n)
       assert.strictEqual((yield* selectOrder(b.id))?.times, 2n)
       assert.strictEqual(yield* balanceOf(payer), money("9"))
