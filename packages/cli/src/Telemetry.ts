@@ -38,6 +38,9 @@ const OtlpConfig = Config.all({
   tracesExporter: Config.String("OTEL_TRACES_EXPORTER").pipe(Config.withDefault("none")),
 })
 
+/** What the command reads from its environment for it, beside the other variables of OpenTelemetry. */
+export const TelemetryConfig = Config.all({ format: LogFormat, otlp: OtlpConfig })
+
 export const isTraced = Effect.map(
   OtlpConfig,
   ({ isDisabled, tracesExporter }) => !isDisabled && tracesExporter.split(",").includes("otlp"),

@@ -1,6 +1,7 @@
 /** What the command reads from its environment, found by letting it read. */
 import { Config, ConfigProvider, Effect } from "effect"
 import { DatabaseConfig, EmbeddedConfig, ServeConfig } from "../src/ServeConfig.ts"
+import { TelemetryConfig } from "../src/Telemetry.ts"
 
 const keysOf = <A>(config: Config.Config<A>): ReadonlySet<string> => {
   const keys = new Set<string>()
@@ -14,8 +15,8 @@ const keysOf = <A>(config: Config.Config<A>): ReadonlySet<string> => {
   return keys
 }
 
-export const keysOfMigrate = keysOf(Config.all([DatabaseConfig, EmbeddedConfig]))
-export const keysOfServe = keysOf(Config.all([DatabaseConfig, EmbeddedConfig, ServeConfig]))
+export const keysOfMigrate = keysOf(Config.all([DatabaseConfig, EmbeddedConfig, TelemetryConfig]))
+export const keysOfServe = keysOf(Config.all([DatabaseConfig, EmbeddedConfig, ServeConfig, TelemetryConfig]))
 
 /** What the command makes of an environment; fails where it would refuse to start. */
 export const configOf = (environment: Record<string, string>) =>
