@@ -11,6 +11,16 @@ import { configOf, keysOfMigrate, keysOfServe } from "./ConfigKeys.ts"
 import * as Manifests from "./Manifests.ts"
 import { containersOf, nameOf, of, podOf, selects, workloads } from "./Manifests.ts"
 
+/** The configuration that the service reads in its container; certificates, which are mounted there, are those of the tests. */
+const configOfApi = (manifests: Manifests.Manifests) => {
+  const environment = Manifests.environmentOf(manifests, Manifests.api(manifests))
+  const certificates = `${import.meta.dirname}/../../ledger/test/certificates`
+  const DATABASE_URL = environment["DATABASE_URL"]
+    ?.replace(/=[^=&]*\/ca\.crt/, `=${certificates}/ca.crt`)
+    .replace(/=[^=&]*\/tls\.(crt|key)/g, `=${certificates}/client.$1`)
+  return configOf({ ...environment, ...(DATABASE_URL === undefined ? {} : { DATABASE_URL }) })
+}
+
 /** A rule answers with what breaks it. Each is shown to find what it is there for: `breaks` makes manifests that break it. */
 interface Rule {
   readonly name: string
@@ -492,8 +502,7 @@ const rules: ReadonlyArray<Rule> = [
     name: "the command starts with its environment, and listens where its port is",
     problems: (manifests) => {
       const workload = Manifests.api(manifests)
-      const environment = Manifests.environmentOf(manifests, workload)
-      const config = Effect.runSync(Effect.option(configOf(environment)))
+      const config = Effect.runSync(Effect.option(configOfApi(manifests)))
       return Option.match(config, {
         onNone: () => ["it does not start"],
         onSome: ({ database, serve }) => [
@@ -571,9 +580,7 @@ const rules: ReadonlyArray<Rule> = [
       const [database] = of(manifests, "StatefulSet")
       const cpus = cpusOf(containersOf(database!)[0]!.resources?.requests?.["cpu"])
       const borne = database!.spec!.replicas! * cpus * connectionsPerCpu
-      const { connectionsMax } = Effect.runSync(
-        configOf(Manifests.environmentOf(manifests, Manifests.api(manifests))),
-      ).database
+      const { connectionsMax } = Effect.runSync(configOfApi(manifests)).database
       const surge = Number(Manifests.api(manifests).spec!.strategy!.rollingUpdate!.maxSurge)
       const opened = (replicasMax(manifests) + surge) * connectionsMax
       return opened <= borne ? [] : [`${opened} connections, ${borne} borne`]

@@ -609,7 +609,6 @@ layer(TestDatabase.layerOfFixtures, { excludeTestServices: true })("the role of 
         Effect.all([
           sql`SELECT * FROM account WHERE acct_id = ${acctId}::UUID`,
           sql`SELECT * FROM balance_change WHERE acct_id = ${acctId}::UUID`,
-          sql`SELECT * FROM account_correction ORDER BY acct_id, acct_seq`,
           sql`SELECT * FROM ledger`,
           sql`SELECT * FROM schema_version`,
           sql`SELECT * FROM account_correction`,
