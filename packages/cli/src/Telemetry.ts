@@ -1,11 +1,19 @@
 /** How the command tells its operator what happens: log lines, and traces, logs and metrics by OTLP where that is configured. */
-import { Config, Context, Effect, Formatter, Layer, Logger, References, Tracer } from "effect"
+import { Config, Context, Effect, Formatter, Layer, Logger, Option, References, Tracer } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { Otlp, OtlpSerialization } from "effect/observability"
 import manifest from "../package.json" with { type: "json" }
 
-const LogFormat = Config.Literals(["json", "pretty"], "LOG_FORMAT").pipe(
-  Config.withDefault(process.stdout.isTTY ? "pretty" : "json"),
+/** For people on a terminal, and whoever tries it on the embedded database; for programs where it is in service. */
+const LogFormat = Config.all({
+  said: Config.option(Config.Literals(["json", "pretty"], "LOG_FORMAT")),
+  url: Config.option(Config.String("DATABASE_URL")),
+  roachHost: Config.option(Config.String("ROACH_HOST")),
+}).pipe(
+  Config.map(({ roachHost, said, url }) => {
+    const isEmbedded = Option.isNone(url) && Option.isNone(roachHost)
+    return Option.getOrElse(said, () => (process.stdout.isTTY || isEmbedded ? "pretty" : "json"))
+  }),
 )
 
 /** Whether log lines are for programs. */
