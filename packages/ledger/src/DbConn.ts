@@ -403,7 +403,9 @@ const isUnanswered = (error: SqlError.SqlError): boolean => {
 
 /** The pool has no time-out of its own: bounds the wait for a connection together with that for the answer. */
 export const within = <A>(statement: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A, SqlError.SqlError> =>
-  Effect.tapError(bounded(statement), (error) => Effect.sync(() => LedgerMetrics.recordFailure(sqlState(error))))
+  LedgerMetrics.whileInFlight(
+    Effect.tapError(bounded(statement), (error) => Effect.sync(() => LedgerMetrics.recordFailure(sqlState(error)))),
+  )
 
 const bounded = <A>(statement: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A, SqlError.SqlError> =>
   Effect.timeoutOrElse(statement, {

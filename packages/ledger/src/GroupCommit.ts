@@ -57,6 +57,10 @@ const make = Effect.fnUntraced(function* (options: GroupCommitOptions) {
     description: `Requests that wait to be written; at most ${queueMax}, more are refused`,
     read: () => waiting.length,
   })
+  yield* LedgerMetrics.observe("banquo_statements_in_flight", {
+    description: "Statements that wait for a connection, or on one for their answer",
+    read: LedgerMetrics.statementsInFlight,
+  })
   yield* LedgerMetrics.observe("banquo_batches_in_flight", {
     description: `Batches under way, at most ${writersMax}; all of them all the time: the database is what limits`,
     read: () => writers,

@@ -88,6 +88,21 @@ export const recordFailure = (sqlstate: string | undefined, times = 1): void => 
   record(counter, times)
 }
 
+const statements = { inFlight: 0 }
+
+/** Counts a statement as long as it waits for a connection or its answer. */
+export const whileInFlight = <A, E, R>(statement: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.suspend(() => {
+    statements.inFlight += 1
+    return Effect.ensuring(
+      statement,
+      Effect.sync(() => (statements.inFlight -= 1)),
+    )
+  })
+
+/** How many there are. The pool does not tell how many of its connections are in use. */
+export const statementsInFlight = (): number => statements.inFlight
+
 /** Those that are there from the start, so that the first failure shows as one more, and not as a new series. */
 const statesAwaited = ["23505", "40001", "40P01", "40003", "57014", "57P01", undefined]
 

@@ -56,17 +56,19 @@ export const routeFinder = (paths: Iterable<string>): ((path: string) => string)
 export const count = (server: Server, paths: Iterable<string>): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function* () {
     const routeOf = routeFinder(paths)
-    const all = new Map<string, Series>()
+    const all = new Map<string, Map<string, Series>>()
     let inFlight = 0
 
     const seriesOf = (method: string, url: string): Series => {
       const end = url.indexOf("?")
       const route = routeOf(end < 0 ? url : url.slice(0, end))
-      const key = `${method} ${route}`
-      const known = all.get(key)
-      if (known !== undefined) return known
-      const series = { route, seconds: seconds(method, route), statuses: new Map() }
-      all.set(key, series)
+      let ofMethod = all.get(method)
+      if (ofMethod === undefined) all.set(method, (ofMethod = new Map()))
+      let series = ofMethod.get(route)
+      if (series === undefined) {
+        series = { route, seconds: seconds(method, route), statuses: new Map() }
+        ofMethod.set(route, series)
+      }
       return series
     }
 
