@@ -275,6 +275,54 @@ export const reviewed: ReadonlyArray<Statement> = [
   },
   { sql: "SELECT ledger_id FROM ledger", why: "Never changes. Once in a process.", plan: "A table of one row." },
 
+  // The verifier: reads everything, a page at a time, each in its own transaction
+  {
+    sql: `SELECT ${change} FROM balance_change b WHERE (b.acct_id, b.acct_seq) > ($1::UUID, $2::INT8)
+      ORDER BY b.acct_id, b.acct_seq LIMIT $3`,
+    why: "Rows never change, so pages that are read one after the other fit together, whatever is appended between them.",
+    plan: "The unique index on (acct_id, acct_seq) in its order, from a place on; as many rows as the limit are read.",
+  },
+  {
+    sql: `SELECT ${account} FROM account c WHERE c.acct_id = ANY($1::UUID[])`,
+    why: "The rows of accounts never change.",
+    plan: "One look at the primary key for each.",
+  },
+  {
+    sql: `SELECT c.acct_id, EXISTS (SELECT 1 FROM balance_change b WHERE b.acct_id = c.acct_id) AS has_changes
+      FROM account c WHERE c.acct_id > $1::UUID ORDER BY c.acct_id LIMIT $2`,
+    why: "An account and its first row come in one transaction, so one state of both is never without.",
+    plan: "The primary key in its order, from a place on; for each account one look at the index on (acct_id, acct_seq).",
+  },
+  {
+    sql: `SELECT DISTINCT b.xact_id FROM balance_change b WHERE b.xact_id <> b.bchg_id AND b.xact_id > $1
+      ORDER BY b.xact_id LIMIT $2`,
+    why: "What is committed beyond the place while pages are read is read or not; either is whole.",
+    plan: "The partial index on xact_id, whose condition is said, in its order, from a place on.",
+  },
+  {
+    sql: `SELECT b.bchg_id, b.xact_id, b.acct_id, b.chg_amt::TEXT AS chg_amt, COALESCE(c.currency, '') AS currency
+      FROM balance_change b LEFT JOIN account c ON c.acct_id = b.acct_id
+      WHERE b.bchg_id = ANY($1::INT8[]) AND b.xact_id = b.bchg_id
+      UNION ALL
+      SELECT b.bchg_id, b.xact_id, b.acct_id, b.chg_amt::TEXT AS chg_amt, COALESCE(c.currency, '') AS currency
+      FROM balance_change b LEFT JOIN account c ON c.acct_id = b.acct_id
+      WHERE b.xact_id = ANY($2::INT8[]) AND b.xact_id <> b.bchg_id`,
+    why: "Rows of a transaction come by one INSERT, and never change.",
+    plan: "One look at the primary key for each, and at the partial index on xact_id; one look at account for each row.",
+  },
+  {
+    sql: `SELECT DISTINCT b.reverses_xact_id AS xact_id FROM balance_change b
+      WHERE b.reverses_xact_id IS NOT NULL AND b.reverses_xact_id > $1 ORDER BY b.reverses_xact_id LIMIT $2`,
+    why: "As for transactions.",
+    plan: "The partial index on reverses_xact_id, whose condition is said, in its order, from a place on.",
+  },
+  {
+    sql: `SELECT b.reverses_xact_id AS xact_id, b.acct_id, sum(b.chg_amt)::TEXT AS taken FROM balance_change b
+      WHERE b.reverses_xact_id = ANY($1::INT8[]) GROUP BY b.reverses_xact_id, b.acct_id`,
+    why: "Sums of decimals are exact. One state of all rows.",
+    plan: "One look at the partial index on reverses_xact_id for each; equality excludes NULL, so it may be used.",
+  },
+
   // The migrator
   {
     sql: "SELECT version FROM schema_version",

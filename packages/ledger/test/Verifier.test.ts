@@ -8,6 +8,7 @@ import { reverseTransaction } from "../src/Reversals.ts"
 import { postTransaction } from "../src/Transactions.ts"
 import { type FaultKind, faultKinds, verify, verifyPageMax } from "../src/Verifier.ts"
 import { amount, open, USD } from "./Ledger.ts"
+import { fixtureName } from "./StatementRecorder.ts"
 import * as TestDatabase from "./TestDatabase.ts"
 
 /** One of everything, and more than one page. */
@@ -38,7 +39,9 @@ const fill = Effect.gen(function* () {
 
 /** As the owner of the tables, who alone can do damage; and without the one constraint that PostgreSQL has beyond CockroachDB. */
 const asOwner = Layer.unwrap(
-  Effect.map(TestDatabase.TestDatabase, ({ ownerUrl }) => DbConn.layerUrl({ url: ownerUrl, connectionsMax: 4 })),
+  Effect.map(TestDatabase.TestDatabase, ({ ownerUrl }) =>
+    DbConn.layerUrl({ url: ownerUrl, connectionsMax: 4, applicationName: fixtureName }),
+  ),
 ).pipe(Layer.provideMerge(TestDatabase.layerMigrated))
 
 interface Filled extends Effect.Success<typeof fill> {}
