@@ -94,10 +94,14 @@ describe.each(Object.entries(files))("%s", (_, services) => {
     })
   })
 
-  it.each(instances(services))("%s: requests in flight may end before it is killed", (_, { stop_grace_period }) => {
-    const needed = Duration.toSeconds(shutdownTimeout) + Duration.toSeconds(answerTimeout)
-    assert.isAbove(Number.parseInt(stop_grace_period!, 10), needed)
-  })
+  it.each(instances(services))(
+    "%s: requests in flight may end before it is killed",
+    (_, { environment, stop_grace_period }) => {
+      const drainDelay = Number.parseInt(environment?.["DRAIN_DELAY"] ?? "0", 10)
+      const needed = drainDelay + Duration.toSeconds(shutdownTimeout) + Duration.toSeconds(answerTimeout)
+      assert.isAbove(Number.parseInt(stop_grace_period!, 10), needed)
+    },
+  )
 
   it("publishes on loopback only", () => {
     const published = Object.values(services).flatMap(({ ports }) => ports ?? [])
