@@ -52,8 +52,12 @@ export const routeFinder = (paths: Iterable<string>): ((path: string) => string)
     unknownRoute
 }
 
-/** Counts what a server answers, for as long as the scope is open. */
-export const count = (server: Server, paths: Iterable<string>): Effect.Effect<void, never, Scope.Scope> =>
+/** Counts what a server answers, for as long as the scope is open. `onEnd`: called with each request after its answer. */
+export const count = (
+  server: Server,
+  paths: Iterable<string>,
+  onEnd: (request: IncomingMessage) => void,
+): Effect.Effect<void, never, Scope.Scope> =>
   Effect.gen(function* () {
     const routeOf = routeFinder(paths)
     const all = new Map<string, Map<string, Series>>()
@@ -72,11 +76,14 @@ export const count = (server: Server, paths: Iterable<string>): Effect.Effect<vo
       return series
     }
 
-    const onRequest = ({ method, url }: IncomingMessage, response: ServerResponse) => {
+    const onRequest = (request: IncomingMessage, response: ServerResponse) => {
       const start = performance.now()
       inFlight += 1
-      response.once("close", () => {
+      // Emitted once: `on` costs less.
+      response.on("close", () => {
         inFlight -= 1
+        onEnd(request)
+        const { method, url } = request
         const { route, seconds, statuses } = seriesOf(method ?? "", url ?? "")
         const status: Status = response.writableFinished ? `${Math.trunc(response.statusCode / 100)}xx` : "aborted"
         let counter = statuses.get(status)

@@ -60,21 +60,16 @@ export const layer = (options: ServerOptions) =>
         Layer.provide(Layer.succeed(References.TracerEnabled, options.isTraced ?? false)),
       )
       // A connection whose answer had begun before, or whose request never ends, is told nothing: it is ended after it.
-      const endConnections = Draining.use(({ isClosing }) =>
-        Effect.sync(() =>
-          server.on("request", ({ socket }, response) =>
-            response.once("finish", () => {
-              if (isClosing()) socket.end()
-            }),
-          ),
-        ),
+      const requests = Draining.use(({ isClosing }) =>
+        HttpMetrics.count(server, Routes.pathsOf(options), ({ socket }) => {
+          if (isClosing()) socket.end()
+        }),
       )
       // Added last, so it is what stopping begins with.
       return Layer.effectDiscard(Draining.use(({ drain }) => Effect.addFinalizer(() => drain))).pipe(
-        Layer.provide(Layer.effectDiscard(endConnections)),
         Layer.provideMerge(serve),
         Layer.provide([ProcessMetrics.layer, Refusals.layer]),
-        Layer.provide(Layer.effectDiscard(HttpMetrics.count(server, Routes.pathsOf(options)))),
+        Layer.provide(Layer.effectDiscard(requests)),
         Layer.provide(
           Draining.layer({
             delay: options.drainDelay ?? Duration.zero,
