@@ -22,7 +22,10 @@ export interface AccountRow {
 export const accountColumns = `c.acct_id, c.cust_name, c.cust_address, c.currency,
   (c.acct_create_time AT TIME ZONE 'UTC')::TEXT AS acct_create_time, c.metadata`
 
-/** As {@link accountColumns}, with the customer as corrected up to a sequence, which is SQL. */
+/**
+ * As {@link accountColumns}, with the customer as corrected up to a sequence, which is SQL. CockroachDB makes joins of the two
+ * subqueries, and a LIMIT beside them would only come after all rows were joined: limit the rows in a subquery of their own.
+ */
 export const correctedAccountColumns = (upTo: string): string => `c.acct_id,
   COALESCE((SELECT k.cust_name FROM account_correction k
     WHERE k.acct_id = c.acct_id AND k.acct_seq <= ${upTo} AND k.cust_name IS NOT NULL

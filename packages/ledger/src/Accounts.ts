@@ -89,9 +89,8 @@ export const fetchAccountInfo = (
     const [info] = yield* read((sql) =>
       sql<InfoRow>`
       SELECT ${sql.literal(correctedAccountColumns("b.acct_seq"))}, ${sql.literal(stateColumns)}
-      FROM account c JOIN balance_change b ON b.acct_id = c.acct_id
-      WHERE c.acct_id = ${acctId}::UUID
-      ORDER BY b.acct_seq DESC LIMIT 1`.pipe(Effect.flatMap((rows) => infosOfRows(sql, rows))),
+      FROM (SELECT * FROM balance_change WHERE acct_id = ${acctId}::UUID ORDER BY acct_seq DESC LIMIT 1) b
+      JOIN account c ON c.acct_id = b.acct_id`.pipe(Effect.flatMap((rows) => infosOfRows(sql, rows))),
     )
     return info ?? (yield* new AccountNotFound({ accountId: acctId }))
   })
@@ -137,10 +136,11 @@ export const fetchAccounts = (page: {
     const size = Math.min(page.limit, accountsPageMax)
     const rows = yield* read(
       (sql) => sql<AccountRow>`
-      SELECT ${sql.literal(correctedAccountColumns(newest))} FROM account c
-      WHERE c.acct_id > ${page.after ?? beforeAll}::UUID
-        AND EXISTS (SELECT 1 FROM balance_change i WHERE i.acct_id = c.acct_id AND i.acct_seq = 0)
-      ORDER BY c.acct_id LIMIT ${BigInt(size + 1)}`,
+      SELECT ${sql.literal(correctedAccountColumns(newest))} FROM (
+        SELECT * FROM account a WHERE a.acct_id > ${page.after ?? beforeAll}::UUID
+          AND EXISTS (SELECT 1 FROM balance_change i WHERE i.acct_id = a.acct_id AND i.acct_seq = 0)
+        ORDER BY a.acct_id LIMIT ${BigInt(size + 1)}
+      ) c ORDER BY c.acct_id`,
     )
     const accounts = rows.slice(0, size).map(accountOfRow)
     const states = yield* read((sql, database) =>

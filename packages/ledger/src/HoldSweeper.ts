@@ -68,7 +68,10 @@ export const sweep = (since: Timestamp.Timestamp): Effect.Effect<Swept, Database
     return { accounts: released, until: isComplete && until > since ? until : since }
   })
 
-/** Holds by expiry, from a place on, and whether anything is left of them. */
+/**
+ * Holds by expiry, from a place on, and whether anything is left of them. The page is cut before the sums: CockroachDB makes a
+ * join of them, which it would otherwise make for all that has ever expired.
+ */
 const selectExpired = (
   sql: SqlClient.SqlClient,
   from: { readonly time: Timestamp.Timestamp; readonly id: bigint },
@@ -80,12 +83,15 @@ const selectExpired = (
     readonly hold_expires_at: string
     readonly is_open: boolean
   }>`
-    SELECT b.acct_id, b.bchg_id, (b.hold_expires_at AT TIME ZONE 'UTC')::TEXT AS hold_expires_at,
-      (SELECT sum(x.held_amt) FROM balance_change x WHERE x.hold_id = b.hold_id) > 0 AS is_open
-    FROM balance_change b
-    WHERE b.hold_expires_at IS NOT NULL AND b.hold_expires_at <= ${Timestamp.format(until)}::TIMESTAMPTZ
-      AND (b.hold_expires_at, b.bchg_id) > (${Timestamp.format(from.time)}::TIMESTAMPTZ, ${from.id})
-    ORDER BY b.hold_expires_at, b.bchg_id LIMIT ${BigInt(sweepPageMax)}`
+    SELECT h.acct_id, h.bchg_id, (h.hold_expires_at AT TIME ZONE 'UTC')::TEXT AS hold_expires_at,
+      (SELECT sum(b.held_amt) FROM balance_change b WHERE b.hold_id = h.hold_id AND b.hold_id IS NOT NULL) > 0 AS is_open
+    FROM (
+      SELECT acct_id, bchg_id, hold_id, hold_expires_at FROM balance_change
+      WHERE hold_expires_at IS NOT NULL AND hold_expires_at <= ${Timestamp.format(until)}::TIMESTAMPTZ
+        AND (hold_expires_at, bchg_id) > (${Timestamp.format(from.time)}::TIMESTAMPTZ, ${from.id})
+      ORDER BY hold_expires_at, bchg_id LIMIT ${BigInt(sweepPageMax)}
+    ) h
+    ORDER BY h.hold_expires_at, h.bchg_id`
 
 /** Sweeps from time to time as long as the layer lives. */
 export const layer: Layer.Layer<never, never, DbConn> = Layer.effectDiscard(

@@ -288,7 +288,10 @@ export const fetchHolds = (
     return { holds: page.map(({ hold }) => hold), nextBefore: isMore ? last!.seq : null }
   })
 
-/** Rows of the newest holds, hold by hold from the newest on, each hold's by ascending sequence. */
+/**
+ * Rows of the newest holds, hold by hold from the newest on, each hold's by ascending sequence. What is true of a join anyway
+ * is said, so that CockroachDB finds the index that is for it.
+ */
 const selectHolds = (sql: SqlClient.SqlClient, acctId: AccountId, before: number | undefined, count: number) =>
   sql<BalanceChangeRow & CurrencyRow>`
     SELECT c.currency, ${sql.literal(changeColumns)}
@@ -298,6 +301,6 @@ const selectHolds = (sql: SqlClient.SqlClient, acctId: AccountId, before: number
         AND acct_seq < ${BigInt(before ?? Number.MAX_SAFE_INTEGER)}
       ORDER BY acct_seq DESC LIMIT ${BigInt(count)}
     ) h
-    JOIN balance_change b ON b.hold_id = h.bchg_id
+    JOIN balance_change b ON b.hold_id = h.bchg_id AND b.hold_id IS NOT NULL
     JOIN account c ON c.acct_id = b.acct_id
     ORDER BY h.acct_seq DESC, b.acct_seq`

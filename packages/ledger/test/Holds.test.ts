@@ -293,8 +293,9 @@ for (const { how, writer } of writers) {
         assert.strictEqual(posted.changes.length, 1)
         assert.strictEqual((yield* fetchTransaction(posted.transactionId)).changes.length, 1)
         const { sql } = yield* DbConn
-        // One statement is one transaction of the database's.
-        const transactions = yield* sql`SELECT DISTINCT xmin::TEXT FROM balance_change
+        // One statement is one transaction of the database's, which gives its rows one id, or one time.
+        const mark = TestDatabase.dialect === "postgresql" ? "xmin" : "crdb_internal_mvcc_timestamp"
+        const transactions = yield* sql`SELECT DISTINCT ${sql.literal(mark)}::TEXT FROM balance_change
           WHERE acct_id = ${acctId}::UUID AND acct_seq >= 4`
         assert.strictEqual(transactions.length, 1)
         const [, release] = yield* fetchAccountHistory(acctId)

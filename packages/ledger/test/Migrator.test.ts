@@ -38,7 +38,7 @@ const describePostgres = (sql: SqlClient.SqlClient) =>
       GROUP BY relname, a.grantee ORDER BY relname, grantee`,
   })
 
-const tables = ["account", "balance_change", "ledger", "schema_lease", "schema_version"]
+const tables = ["account", "account_correction", "balance_change", "ledger", "schema_lease", "schema_version"]
 
 /** As CockroachDB itself would make it again; without the name of the database, which each test has its own of. */
 const describeCockroach = (sql: SqlClient.SqlClient) =>

@@ -28,6 +28,15 @@ const state = `b.bchg_id, b.acct_seq, b.balance::TEXT AS balance, b.held::TEXT A
 const account = `c.acct_id, c.cust_name, c.cust_address, c.currency,
   (c.acct_create_time AT TIME ZONE 'UTC')::TEXT AS acct_create_time, c.metadata`
 
+const correctedAccount = (upTo: string) => `c.acct_id,
+  COALESCE((SELECT k.cust_name FROM account_correction k WHERE k.acct_id = c.acct_id AND k.acct_seq <= ${upTo}
+    AND k.cust_name IS NOT NULL ORDER BY k.acct_seq DESC LIMIT 1), c.cust_name) AS cust_name,
+  COALESCE((SELECT k.cust_address FROM account_correction k WHERE k.acct_id = c.acct_id AND k.acct_seq <= ${upTo}
+    AND k.cust_address IS NOT NULL ORDER BY k.acct_seq DESC LIMIT 1), c.cust_address) AS cust_address,
+  c.currency, (c.acct_create_time AT TIME ZONE 'UTC')::TEXT AS acct_create_time, c.metadata`
+
+const leg = `b.bchg_id, b.xact_id, b.acct_id, b.chg_amt::TEXT AS chg_amt, COALESCE(c.currency, '') AS currency`
+
 const columns = `bchg_id, acct_id, acct_seq, chg_flavor, prev_bchg_id, chg_amt, balance, held_amt, held, overdraft_limit,
   acct_status, xact_id, hold_id, hold_expires_at, reverses_xact_id, description, metadata, idem_key, request_hash, actor,
   effective_time, chg_create_time, chg_hash`
@@ -137,6 +146,14 @@ export const reviewed: ReadonlyArray<Statement> = [
     why: "In one transaction with the first rows. The id is chosen before, so it may be sent again.",
     plan: "Looks up the primary key of what it writes.",
   },
+  {
+    sql: `INSERT INTO account_correction (acct_id, acct_seq, cust_name, cust_address)
+      SELECT r.acct_id, r.acct_seq, r.cust_name, r.cust_address
+      FROM unnest( $1::UUID[], $2::INT8[], $3::TEXT[], $4::TEXT[] ) AS r(acct_id, acct_seq, cust_name, cust_address)`,
+    why: `In one transaction with the TERMS rows of the same sequences, and sorted as they are, so that batches do not deadlock.
+      Whose sequence was taken is undone with them.`,
+    plan: "Looks up the primary key of what it writes. That transaction does not commit by itself: corrections are rare.",
+  },
 
   // Reading
   {
@@ -159,10 +176,19 @@ export const reviewed: ReadonlyArray<Statement> = [
   page("ASC"),
   page("DESC"),
   {
-    sql: `SELECT ${account}, ${state} FROM account c JOIN balance_change b ON b.acct_id = c.acct_id
-      WHERE c.acct_id = $1::UUID ORDER BY b.acct_seq DESC LIMIT 1`,
-    why: "A read of one state.",
-    plan: "One look at account; a reverse scan of (acct_id, acct_seq) of one row.",
+    sql: `SELECT ${correctedAccount("b.acct_seq")}, ${state}
+      FROM (SELECT * FROM balance_change WHERE acct_id = $1::UUID ORDER BY acct_seq DESC LIMIT 1) b
+      JOIN account c ON c.acct_id = b.acct_id`,
+    why: `A read of one state. CockroachDB makes joins of the two subqueries: with the LIMIT outside, they would be made for the
+      whole past of the account.`,
+    plan: `A reverse scan of (acct_id, acct_seq) of one row; one look at account; the range of its few corrections, twice, of
+      which PostgreSQL reads the end.`,
+  },
+  {
+    sql: `SELECT ${correctedAccount("b.acct_seq")}, ${state} FROM account c JOIN balance_change b ON b.acct_id = c.acct_id
+      WHERE c.acct_id = $1::UUID AND b.acct_seq = $2`,
+    why: "A read of rows that never change: corrections belong to changes up to that one.",
+    plan: "By the key of each table one row; the range of the account's few corrections, twice.",
   },
   {
     sql: `SELECT ${account} FROM account c WHERE c.acct_id = $1::UUID`,
@@ -170,11 +196,13 @@ export const reviewed: ReadonlyArray<Statement> = [
     plan: "By primary key.",
   },
   {
-    sql: `SELECT ${account} FROM account c WHERE c.acct_id > $1::UUID
-      AND EXISTS (SELECT 1 FROM balance_change i WHERE i.acct_id = c.acct_id AND i.acct_seq = 0)
-      ORDER BY c.acct_id LIMIT $2`,
-    why: "A page of rows that never change; their states come by a statement of their own.",
-    plan: "A range of the primary key, and for each row one look at (acct_id, acct_seq).",
+    sql: `SELECT ${correctedAccount("9223372036854775807")} FROM ( SELECT * FROM account a WHERE a.acct_id > $1::UUID
+        AND EXISTS (SELECT 1 FROM balance_change i WHERE i.acct_id = a.acct_id AND i.acct_seq = 0)
+        ORDER BY a.acct_id LIMIT $2 ) c ORDER BY c.acct_id`,
+    why: `Customers as last corrected; the states come by a statement of their own. The page is cut before the subqueries, of
+      which CockroachDB makes joins.`,
+    plan: `A range of the primary key, and for each row one look at (acct_id, acct_seq); then for each row of the page the range
+      of its few corrections, twice.`,
   },
   {
     sql: "SELECT 1 AS one FROM account WHERE acct_id = $1::UUID",
@@ -215,6 +243,98 @@ export const reviewed: ReadonlyArray<Statement> = [
     sql: "SELECT xact_id, request_hash FROM balance_change WHERE acct_id = $1::UUID AND acct_seq = 0",
     why: "Tells what an account was opened by.",
     plan: "By (acct_id, acct_seq).",
+  },
+
+  // Holds
+  {
+    sql: `SELECT b.acct_seq, b.bchg_id, b.hold_id, b.held_amt::TEXT AS held_amt,
+        (b.hold_expires_at AT TIME ZONE 'UTC')::TEXT AS hold_expires_at FROM balance_change b
+      WHERE b.acct_id = $1::UUID AND b.hold_id IS NOT NULL AND b.acct_seq < $2 ORDER BY b.acct_seq DESC LIMIT $3`,
+    why: "Rows up to a fixed sequence never change. Only for accounts that hold something.",
+    plan: "A reverse scan of the partial index on holds of an account, whose condition is said; as many rows as the limit are read.",
+  },
+  {
+    sql: `SELECT c.currency, ${change} FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
+      WHERE b.hold_id = $1 ORDER BY b.acct_seq`,
+    why: "A read of rows that never change. By sequence: on CockroachDB the ids of different transactions are no order.",
+    plan: "By the partial index on hold_id: what equals a value is not NULL. One look at account; the few rows are sorted.",
+  },
+  {
+    sql: `SELECT c.currency, ${change} FROM ( SELECT bchg_id, acct_seq FROM balance_change
+        WHERE acct_id = $1::UUID AND hold_id IS NOT NULL AND hold_id = bchg_id AND acct_seq < $2
+        ORDER BY acct_seq DESC LIMIT $3 ) h JOIN balance_change b ON b.hold_id = h.bchg_id AND b.hold_id IS NOT NULL
+      JOIN account c ON c.acct_id = b.acct_id ORDER BY h.acct_seq DESC, b.acct_seq`,
+    why: "A read of rows that never change. A hold is its first row, and a page is cut by those before it is joined.",
+    plan: `A reverse scan of the partial index on holds of an account until so many have begun, each row looked at; for each hold
+      the partial index on hold_id, whose condition is said, because the join alone might not imply it to CockroachDB.`,
+  },
+  {
+    sql: `SELECT h.acct_id, h.bchg_id, (h.hold_expires_at AT TIME ZONE 'UTC')::TEXT AS hold_expires_at,
+        (SELECT sum(b.held_amt) FROM balance_change b WHERE b.hold_id = h.hold_id AND b.hold_id IS NOT NULL) > 0 AS is_open
+      FROM ( SELECT acct_id, bchg_id, hold_id, hold_expires_at FROM balance_change
+        WHERE hold_expires_at IS NOT NULL AND hold_expires_at <= $1::TIMESTAMPTZ
+          AND (hold_expires_at, bchg_id) > ($2::TIMESTAMPTZ, $3)
+        ORDER BY hold_expires_at, bchg_id LIMIT $4 ) h ORDER BY h.hold_expires_at, h.bchg_id`,
+    why: `Tells whose holds to look at; what is released is decided by the chain of each account. Ids only tell rows of one
+      instant apart, in any order. The page is cut before the sums, of which CockroachDB makes a join.`,
+    plan: `The partial index on expiry in its order, whose condition is said, from a place on, as many rows as the limit; for each
+      the partial index on hold_id, whose condition is said.`,
+  },
+
+  // Reversals
+  {
+    sql: `SELECT reverses_xact_id AS xact_id, acct_id, sum(chg_amt)::DECIMAL(19,4)::TEXT AS amt FROM balance_change
+      WHERE reverses_xact_id = ANY($1::INT8[]) GROUP BY reverses_xact_id, acct_id`,
+    why: `What was taken back so far. Of two reversals at once one meets the tail that the other has written, and reads this
+      again: a reversal writes to the accounts of what it reverses.`,
+    plan: "By the partial index on reverses_xact_id, a range for each: what equals a value is not NULL.",
+  },
+
+  // The verifier
+  {
+    sql: `SELECT ${change} FROM balance_change b WHERE (b.acct_id, b.acct_seq) > ($1::UUID, $2::INT8)
+      ORDER BY b.acct_id, b.acct_seq LIMIT $3`,
+    why: "A read of rows that never change; those that come meanwhile follow, or are of accounts that have been read.",
+    plan: "A range of (acct_id, acct_seq) from a place on, as many rows as the limit, each read.",
+  },
+  {
+    sql: `SELECT ${account} FROM account c WHERE c.acct_id = ANY($1::UUID[])`,
+    why: "A read of rows that never change.",
+    plan: "By primary key, a look for each.",
+  },
+  {
+    sql: `SELECT c.acct_id, b.acct_seq IS NOT NULL AS is_begun
+      FROM account c LEFT JOIN balance_change b ON b.acct_id = c.acct_id AND b.acct_seq = 0
+      WHERE c.acct_id > $1::UUID ORDER BY c.acct_id LIMIT $2`,
+    why: "Accounts and their first rows are there together. At most one row is joined, so the limit is that of accounts.",
+    plan: "A range of the primary key, as many rows as the limit, and for each one look at (acct_id, acct_seq).",
+  },
+  {
+    sql: `SELECT DISTINCT b.xact_id FROM balance_change b
+      WHERE b.xact_id <> b.bchg_id AND b.xact_id > $1 ORDER BY b.xact_id LIMIT $2`,
+    why: "Pages of transactions by an id that is no order of time: one that comes meanwhile may be passed over.",
+    plan: "The partial index on xact_id in its order, whose condition is said, from a place on; equal ones follow one another.",
+  },
+  {
+    sql: `SELECT ${leg} FROM balance_change b LEFT JOIN account c ON c.acct_id = b.acct_id
+      WHERE b.bchg_id = ANY($1::INT8[]) AND b.xact_id = b.bchg_id
+      UNION ALL SELECT ${leg} FROM balance_change b LEFT JOIN account c ON c.acct_id = b.acct_id
+      WHERE b.xact_id = ANY($2::INT8[]) AND b.xact_id <> b.bchg_id`,
+    why: "A read of rows that never change.",
+    plan: `By primary key, and by the partial index on xact_id, whose condition is said as it stands there: no value of an array
+      takes the place of the column.`,
+  },
+  {
+    sql: `SELECT DISTINCT b.reverses_xact_id AS xact_id FROM balance_change b
+      WHERE b.reverses_xact_id IS NOT NULL AND b.reverses_xact_id > $1 ORDER BY b.reverses_xact_id LIMIT $2`,
+    why: "As the one on xact_id.",
+    plan: "The partial index on reverses_xact_id in its order, from a place on; equal ones follow one another.",
+  },
+  {
+    sql: `SELECT b.reverses_xact_id AS xact_id, b.acct_id, sum(b.chg_amt)::TEXT AS taken FROM balance_change b
+      WHERE b.reverses_xact_id = ANY($1::INT8[]) GROUP BY b.reverses_xact_id, b.acct_id`,
+    why: "As that of a reversal; without a bound on the sum, because there may be damage.",
+    plan: "By the partial index on reverses_xact_id, a range for each.",
   },
 
   // The past
@@ -480,24 +600,57 @@ export const reviewed: ReadonlyArray<Statement> = [
     why: "Used wherever the column equals a value.",
     ...ddl,
   })),
-  {
-    sql: `SELECT 1 AS one WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_index
-      WHERE indexrelid = to_regclass('balance_change_effective_time_idx') AND NOT indisvalid)`,
-    only: "postgresql",
-    why: "An index whose building was ended is not dropped by itself.",
-    plan: "The catalog.",
-  },
-  {
-    sql: "DROP INDEX CONCURRENTLY IF EXISTS balance_change_effective_time_idx",
-    only: "postgresql",
-    why: "Only one that is broken.",
-    ...ddl,
-  },
+  ...["effective_time", "acct_holds", "hold_expires_at"].flatMap((name): ReadonlyArray<Statement> => [
+    {
+      sql: `SELECT 1 AS one WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_index
+        WHERE indexrelid = to_regclass('balance_change_${name}_idx') AND NOT indisvalid)`,
+      only: "postgresql",
+      why: "An index whose building was ended is not dropped by itself.",
+      plan: "The catalog.",
+    },
+    {
+      sql: `DROP INDEX CONCURRENTLY IF EXISTS balance_change_${name}_idx`,
+      only: "postgresql",
+      why: "Only one that is broken.",
+      ...ddl,
+    },
+  ]),
   {
     sql: `CREATE INDEX CONCURRENTLY IF NOT EXISTS balance_change_effective_time_idx
       ON balance_change (acct_id, effective_time, acct_seq) INCLUDE (chg_amt) WHERE effective_time <> chg_create_time`,
     why: "CockroachDB builds every index while others write, and takes CONCURRENTLY and INCLUDE for what they are.",
     plan: "Outside of any transaction.",
+  },
+  {
+    sql: `CREATE INDEX CONCURRENTLY IF NOT EXISTS balance_change_acct_holds_idx
+      ON balance_change (acct_id, acct_seq) WHERE hold_id IS NOT NULL`,
+    why: "Spread by account, as all inserts are; others write nothing to it.",
+    plan: "Outside of any transaction.",
+  },
+  {
+    sql: `CREATE INDEX CONCURRENTLY IF NOT EXISTS balance_change_hold_expires_at_idx
+      ON balance_change (hold_expires_at, bchg_id) WHERE hold_expires_at IS NOT NULL`,
+    why: `By a time, and still no hot range on CockroachDB: each hold says when it expires, and those are few beside all changes.`,
+    plan: "Outside of any transaction.",
+  },
+  {
+    sql: `ALTER TABLE balance_change ADD CONSTRAINT balance_change_hold_check CHECK (
+      (hold_expires_at IS NULL OR chg_flavor = 'HOLD')
+      AND (hold_id IS NULL OR hold_id <> bchg_id OR hold_expires_at IS NOT NULL)) NOT VALID`,
+    why: "42710 when it is there. It binds what is written from now on; both take NOT VALID.",
+    ...ddl,
+  },
+  {
+    sql: "ALTER TABLE balance_change VALIDATE CONSTRAINT balance_change_hold_check",
+    why: "Again is nothing. In a transaction of its own: CockroachDB cannot validate where it has just added.",
+    plan: "Reads the table once, while others write.",
+  },
+  {
+    sql: `CREATE TABLE IF NOT EXISTS account_correction ( acct_id UUID NOT NULL, acct_seq INT8 NOT NULL, cust_name TEXT,
+      cust_address TEXT, CONSTRAINT account_correction_pkey PRIMARY KEY (acct_id, acct_seq),
+      CONSTRAINT account_correction_not_empty_check CHECK (cust_name IS NOT NULL OR cust_address IS NOT NULL))`,
+    why: "No reference to balance_change, which its INSERT would have to look at; the two are written in one transaction.",
+    ...ddl,
   },
   {
     sql: `ALTER TABLE balance_change ADD COLUMN IF NOT EXISTS prev_acct_seq INT8
@@ -515,6 +668,8 @@ export const reviewed: ReadonlyArray<Statement> = [
   },
   { sql: "GRANT SELECT, INSERT ON TABLE account, balance_change TO banquo_app", why: "No more than that.", ...ddl },
   { sql: "GRANT SELECT ON TABLE ledger, schema_version TO banquo_app", why: "No more than that.", ...ddl },
+  { sql: "GRANT SELECT, INSERT ON TABLE account_correction TO banquo_app", why: "No more than that.", ...ddl },
+  { sql: "GRANT SELECT ON TABLE account_correction TO banquo_auditor", why: "No more than that.", ...ddl },
   {
     sql: "GRANT USAGE ON SEQUENCE bchg_id_seq TO banquo_app",
     only: "postgresql",
@@ -538,6 +693,10 @@ export const fixtures: ReadonlyArray<RegExp> = [
   /\bpg_(?:stat_activity|locks|stat_clear_snapshot)\b|\bSHOW CLUSTER SESSIONS\b/,
   /^SELECT current_setting\('application_name'\) AS name$/,
   /^SET LOCAL timezone = /,
+  // Damage that the verifier is to find, done by the owner to rows of one account.
+  /^(?:UPDATE (?:account|balance_change) SET .*|DELETE FROM (?:account|balance_change)) WHERE acct_id = '[0-9a-f-]{36}'(?: AND acct_seq = \d+)?$/,
+  /^ALTER TABLE balance_change DROP CONSTRAINT IF EXISTS balance_change_no_gap_fkey$/,
+  /^INSERT INTO account .*'Eve', '', 'USD', now\(\)\)$/,
   // Rows that the ledger itself would not write, or not yet.
   /^INSERT INTO account .*'ZZZ'/,
   /^INSERT INTO balance_change .*'(?:eve|other|operator)'/,
@@ -545,6 +704,9 @@ export const fixtures: ReadonlyArray<RegExp> = [
   // Proofs about all that is stored.
   /^SELECT \(SELECT count\(\*\) FROM /,
   /^SELECT count\(\*\) AS n FROM balance_change WHERE idem_key = \$1$/,
+  /^SELECT count\(\*\) AS count FROM account_correction$/,
+  /^SELECT acct_seq FROM account_correction WHERE acct_id = \$1::UUID$/,
+  /^SELECT DISTINCT (?:xmin|crdb_internal_mvcc_timestamp)::TEXT FROM balance_change WHERE /,
   /^SELECT \(chg_create_time AT TIME ZONE 'UTC'\)::TEXT AS text /,
   /^SELECT .* AS is_linked FROM balance_change b LEFT JOIN /,
   /^SELECT .* FROM balance_change b ORDER BY b\.acct_id, b\.acct_seq$/,
