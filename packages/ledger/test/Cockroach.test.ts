@@ -1,13 +1,19 @@
 /** The ledger on CockroachDB: the real one where the tests run on it, else a stand-in that takes no more than it would. */
+import * as Timestamp from "@banquo/domain/Timestamp"
 import { assert, layer } from "@effect/vitest"
-import { Array as Arr, Cause, Duration, Effect, Exit, Layer, Logger, Redacted, Schedule } from "effect"
-import { fetchAccountInfo, fetchAccounts } from "../src/Accounts.ts"
+import { Array as Arr, Cause, Duration, Effect, Exit, Layer, Logger, Redacted, Schedule, Stream } from "effect"
+import { fetchAccountInfo, fetchAccountInfoAt, fetchAccounts } from "../src/Accounts.ts"
 import { tailsMax } from "../src/BalanceChangeTable.ts"
 import { DbConn, type DbConnOptions, read } from "../src/DbConn.ts"
 import { sqlState } from "../src/DatabaseError.ts"
 import * as GroupCommit from "../src/GroupCommit.ts"
 import { fetchAccountHistory } from "../src/History.ts"
+import { captureHold, fetchHold, fetchHolds, increaseHold, placeHold, releaseHold } from "../src/Holds.ts"
+import { sweep } from "../src/HoldSweeper.ts"
 import { requireSchema, schemaVersion } from "../src/Migrator.ts"
+import { reverseTransaction } from "../src/Reversals.ts"
+import { fetchStatement } from "../src/Statement.ts"
+import { changeTerms } from "../src/Terms.ts"
 import { fetchTransaction, postTransaction, storeBalanceChange } from "../src/Transactions.ts"
 import * as CockroachDatabase from "./CockroachDatabase.ts"
 import { cockroach } from "./CockroachDatabase.ts"
@@ -15,12 +21,13 @@ import type { CockroachOptions } from "./CockroachStandIn.ts"
 import { FaultyProxy, make as makeProxy } from "./FaultyProxy.ts"
 import { amount, key, money, open, verifyLedger } from "./Ledger.ts"
 import * as TestDatabase from "./TestDatabase.ts"
+import * as Wristwatch from "./Wristwatch.ts"
 
 for (const [how, writer] of [
   ["each alone", Layer.empty],
   ["by group commit", GroupCommit.layer()],
 ] as const) {
-  layer(writer.pipe(Layer.provideMerge(CockroachDatabase.layer)), {
+  layer(writer.pipe(Layer.provideMerge(CockroachDatabase.layer), Layer.provideMerge(Wristwatch.layer)), {
     excludeTestServices: true,
     timeout: TestDatabase.schemaTimeout,
   })(`a ledger on CockroachDB, written ${how}`, (it) => {
@@ -74,6 +81,100 @@ for (const [how, writer] of [
         )
         for (const acctId of accounts) assert.strictEqual((yield* fetchAccountInfo(acctId)).state.acctSeq, 16)
         yield* verifyLedger
+      }),
+    )
+
+    it.effect("holds, increases, captures, releases, lists, and sweeps what has expired", () =>
+      Effect.gen(function* () {
+        const [a, shop] = [yield* open("100"), yield* open("0")]
+        const place = (sum: string, ttl: number) =>
+          Effect.map(placeHold({ acctId: a, amount: amount(sum), expiry: { ttl } }), ({ hold }) => hold.holdId)
+        const [first, second, third] = [yield* place("10", 60), yield* place("20", 600), yield* place("1", 600)]
+        yield* increaseHold(second, { amount: amount("5") })
+        yield* captureHold(second, { amount: amount("7"), to: shop, isFinal: false })
+        yield* releaseHold(third)
+        assert.deepInclude(yield* fetchHold(second), { captured: money("7"), remaining: money("18") })
+        const { holds, nextBefore } = yield* fetchHolds({ acctId: a, limit: 2 })
+        assert.deepStrictEqual(
+          holds.map(({ holdId, state }) => [holdId, state]),
+          [
+            [third, "released"],
+            [second, "open"],
+          ],
+        )
+        assert.deepStrictEqual(
+          (yield* fetchHolds({ acctId: a, limit: 2, before: nextBefore! })).holds.map(({ holdId }) => holdId),
+          [first],
+        )
+        const began = yield* Wristwatch.now
+        yield* Wristwatch.forward(300)
+        assert.strictEqual((yield* sweep(began)).accounts, 1)
+        assert.deepInclude(yield* fetchHold(first), { state: "expired", released: money("10") })
+        const { state } = yield* fetchAccountInfo(a)
+        assert.deepInclude(state, { balance: money("93"), held: money("18") })
+        yield* verifyLedger
+      }),
+    )
+
+    it.effect("freezes, corrects and closes, and knows whose an account was", () =>
+      Effect.gen(function* () {
+        const acctId = yield* open("0")
+        yield* changeTerms(acctId, { status: "frozen", reason: "a court order" })
+        yield* changeTerms(acctId, { status: "open", customerName: "Anna" })
+        yield* changeTerms(acctId, { customerName: "Anne", customerAddress: "1 Test Street" })
+        const closed = yield* changeTerms(acctId, { status: "closed" })
+        assert.deepInclude(closed.changes[0], { acctSeq: 4, acctStatus: "closed" })
+        const { account, state } = yield* fetchAccountInfo(acctId)
+        assert.deepStrictEqual([account.custName, account.custAddress, state.acctSeq], ["Anne", "1 Test Street", 4])
+        const names = yield* Effect.forEach([0, 1, 2, 3], (seq) =>
+          Effect.map(fetchAccountInfoAt(acctId, seq), (then) => then.account.custName),
+        )
+        assert.deepStrictEqual(names, ["Ann", "Ann", "Anna", "Anne"])
+        const { accounts } = yield* fetchAccounts({ limit: 1_000 })
+        assert.deepStrictEqual(
+          accounts.find((other) => other.account.acctId === acctId),
+          { account, state },
+        )
+        yield* verifyLedger
+      }),
+    )
+
+    it.effect("takes back what was paid, once, whoever asks", () =>
+      Effect.gen(function* () {
+        const [a, b] = [yield* open("10"), yield* open("0")]
+        const { transactionId } = yield* postTransaction({
+          changes: [
+            { acctId: a, amount: amount("-4") },
+            { acctId: b, amount: amount("4") },
+          ],
+        })
+        const asked = yield* Effect.all(
+          Arr.makeBy(4, () => Effect.exit(reverseTransaction(transactionId))),
+          { concurrency: "unbounded" },
+        )
+        assert.lengthOf(asked.filter(Exit.isSuccess), 1)
+        const { state } = yield* fetchAccountInfo(a)
+        assert.deepInclude(state, { acctSeq: 2, balance: money("10") })
+        yield* verifyLedger
+      }),
+    )
+
+    it.effect("states an account, on either axis", () =>
+      Effect.gen(function* () {
+        const acctId = yield* open("10")
+        const from = Timestamp.parse("2020-01-01T00:00:00Z")!
+        const to = Timestamp.make((yield* Wristwatch.now) + 3_600_000_000n)
+        yield* storeBalanceChange(acctId, amount("-1"))
+        yield* postTransaction({
+          changes: [{ acctId, amount: amount("3") }],
+          effectiveTime: Timestamp.parse("2021-01-01T00:00:00Z")!,
+        })
+        for (const axis of ["created", "effective"] as const) {
+          const { lines, summary } = yield* fetchStatement(acctId, { axis, from, to })
+          assert.deepInclude(summary, { opening: money("0"), closing: money("12") })
+          const balances = (yield* Stream.runCollect(lines)).map(({ balance }) => balance)
+          assert.deepStrictEqual(balances, (axis === "created" ? ["10", "9", "12"] : ["3", "13", "12"]).map(money))
+        }
       }),
     )
 

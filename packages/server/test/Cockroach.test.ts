@@ -5,7 +5,17 @@ import * as CockroachDatabase from "../../ledger/test/CockroachDatabase.ts"
 import { FaultyProxy } from "../../ledger/test/FaultyProxy.ts"
 import { schemaTimeout } from "../../ledger/test/TestDatabase.ts"
 import * as TestServer from "./TestServer.ts"
-import { type AccountJson, assertProblem, change, get, open, post, type TransactionJson } from "./TestServer.ts"
+import {
+  type AccountJson,
+  amend,
+  assertProblem,
+  change,
+  get,
+  hold,
+  open,
+  post,
+  type TransactionJson,
+} from "./TestServer.ts"
 
 const transactions = "/v1/transactions"
 const OnCockroach = TestServer.layerWithoutDatabase().pipe(Layer.provideMerge(CockroachDatabase.layer))
@@ -58,6 +68,47 @@ layer(OnCockroach, { excludeTestServices: true, timeout: schemaTimeout })("over 
       status(yield* get(`/account/${bob.account_id}`), 200)
       status(yield* get(`/transaction/history/${bob.account_id}`), 200)
       status(yield* post("/make-dummy-account", {}), 200)
+    }),
+  )
+
+  it.effect("the whole life of an account is taken", () =>
+    Effect.gen(function* () {
+      const [ann, shop] = [yield* open({ initial_balance: "100" }), yield* open()]
+      const [path, shops] = [`/v1/accounts/${ann.account_id}`, `/v1/accounts/${shop.account_id}`]
+      const { hold_id } = yield* hold(ann.account_id, "20")
+      const holds = "/v1/holds"
+      status(yield* post(`${holds}/${hold_id}/increase`, { amount: "5" }), 201)
+      const capture = { amount: "10", to: shop.account_id, final: false }
+      const captured = status(yield* post(`${holds}/${hold_id}/capture`, capture), 201)
+      const { transaction_id } = (captured.json as { readonly transaction: TransactionJson }).transaction
+      status(yield* post(`${holds}/${hold_id}/release`, {}), 201)
+      assert.deepInclude(status(yield* get(`${holds}/${hold_id}`), 200).json, { state: "released", captured: "10.00" })
+      for (const query of ["", "&state=open"]) {
+        status(yield* get(`${holds}?account_id=${ann.account_id}${query}`), 200)
+      }
+
+      const back = {
+        changes: [
+          { account_id: ann.account_id, amount: "4" },
+          { account_id: shop.account_id, amount: "-4" },
+        ],
+      }
+      status(yield* post(`${transactions}/${transaction_id}/reverse`, back), 201)
+      status(yield* post(`${transactions}/${transaction_id}/reverse`, {}), 201)
+      assertProblem(yield* post(`${transactions}/${transaction_id}/reverse`, {}), 409, "already_reversed")
+
+      yield* amend(ann.account_id, { status: "frozen", customer_name: "Anna", reason: "married" })
+      const { balance, customer_name } = status(yield* get(path), 200).json as AccountJson
+      assert.deepStrictEqual([customer_name, balance.posted, balance.held], ["Anna", "100.00", "0.00"])
+      assert.include(status(yield* get("/v1/accounts?limit=200"), 200).text, '"Anna"')
+      yield* amend(shop.account_id, { status: "closed" })
+      assertProblem(yield* post(holds, { account_id: shop.account_id, amount: "1" }), 422, "account_closed")
+      const period = "from=2020-01-01T00:00:00Z&to=2100-01-01T00:00:00Z"
+      for (const axis of ["created", "effective"]) {
+        status(yield* get(`${path}/statement?${period}&axis=${axis}`), 200)
+        status(yield* get(`${path}/statement?${period}&axis=${axis}&seq=2`), 200)
+      }
+      status(yield* get(`${shops}/changes`), 200)
     }),
   )
 
