@@ -2,6 +2,7 @@
 import { AccountId } from "@banquo/domain/AccountId"
 import { assert, describe, layer } from "@effect/vitest"
 import { Cause, Duration, Effect, Exit, Fiber, Latch, Layer, Redacted } from "effect"
+import type { SqlClient } from "effect/sql"
 import { type AddressInfo, createServer } from "node:net"
 import { inspect } from "node:util"
 import { fetchAccountInfo, makeAccount } from "../src/Accounts.ts"
@@ -58,8 +59,24 @@ const writers = [
   [" by group commit", GroupCommit.layer()],
 ] as const
 
+/** Ends the sessions of that name, and tells how many there were. */
+const endSessions = (killer: SqlClient.SqlClient, applicationName: string) =>
+  Effect.gen(function* () {
+    if (TestDatabase.dialect === "postgresql") {
+      return (yield* killer`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE application_name = ${applicationName}`).length
+    }
+    const found = yield* killer`SELECT session_id FROM [SHOW CLUSTER SESSIONS]
+      WHERE application_name = ${applicationName}`
+    yield* killer.unsafe(`CANCEL SESSIONS IF EXISTS (SELECT session_id FROM [SHOW CLUSTER SESSIONS]
+      WHERE application_name = '${applicationName}')`)
+    return found.length
+  })
+
 for (const [how, writer] of writers) {
-  layer(writer.pipe(Layer.provideMerge(layerThrough())), { excludeTestServices: true })(`a write${how}`, (it) => {
+  const applicationName = `killed-${crypto.randomUUID()}`
+  const Through = layerThrough({ applicationName })
+  layer(writer.pipe(Layer.provideMerge(Through)), { excludeTestServices: true })(`a write${how}`, (it) => {
     for (const times of [1, 2]) {
       it.effect(`whose answer is lost ${times === 1 ? "once" : "and lost again"} is stored once, and succeeds`, () =>
         Effect.gen(function* () {
@@ -295,18 +312,14 @@ for (const [how, writer] of writers) {
     it.effect("whose session is killed during a capture or a correction is done once", () =>
       Effect.gen(function* () {
         const proxy = yield* FaultyProxy
-        const { name, superuserUrl } = yield* TestDatabase.TestDatabase
+        const { superuserUrl } = yield* TestDatabase.TestDatabase
         const killer = yield* TestDatabase.connect(superuserUrl)
-        const endSessions = killer<{
-          ended: bigint
-        }>`SELECT count(pg_terminate_backend(pid)) AS ended FROM pg_stat_activity
-          WHERE datname = ${name} AND application_name = 'banquo'`
         const killed = <A, E, R>(text: string, program: Effect.Effect<A, E, R>) =>
           Effect.gen(function* () {
             const hold = yield* proxy.hold(text)
             const fiber = yield* Effect.forkChild(program)
             yield* hold.arrived
-            assert.isAbove(Number((yield* endSessions)[0]!.ended), 0)
+            assert.isAbove(yield* endSessions(killer, applicationName), 0)
             yield* hold.release
             return yield* Fiber.join(fiber)
           })
@@ -630,19 +643,6 @@ for (const [how, writer] of writers) {
         Effect.gen(function* () {
           const { superuserUrl } = yield* TestDatabase.TestDatabase
           const killer = yield* TestDatabase.connect(superuserUrl)
-          const sessions =
-            TestDatabase.dialect === "postgresql"
-              ? killer`SELECT pid FROM pg_stat_activity WHERE application_name = ${applicationName}`
-              : killer`SELECT session_id FROM [SHOW CLUSTER SESSIONS] WHERE application_name = ${applicationName}`
-          const endSessions = Effect.gen(function* () {
-            const found = yield* sessions
-            yield* TestDatabase.dialect === "postgresql"
-              ? killer`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                  WHERE application_name = ${applicationName}`
-              : killer.unsafe(`CANCEL SESSIONS IF EXISTS (SELECT session_id FROM [SHOW CLUSTER SESSIONS]
-                  WHERE application_name = '${applicationName}')`)
-            ended += found.length
-          })
           const accounts = yield* Effect.all(Array.from({ length: 8 }, () => open("1000")))
           let ended = 0
           let answered = 0
@@ -660,7 +660,7 @@ for (const [how, writer] of writers) {
                   }),
                 )
                 answered += 1
-                if (answered % 30 === 0) yield* endSessions
+                if (answered % 30 === 0) ended += yield* endSessions(killer, applicationName)
                 return exit
               }),
             { concurrency: 12 },

@@ -37,8 +37,9 @@ const expansion = [
   "CREATE INDEX balance_change_channel_idx ON balance_change (channel) WHERE channel IS NOT NULL",
 ]
 
-/** Version 1, as released: its read of a head. */
-const selectHead = `
+/** Version 1, as released: its read of a head; on CockroachDB, which makes other plans of that, of one account. */
+const selectHead = {
+  postgresql: `
     SELECT a.acct_id, c.currency, b.bchg_id, b.acct_seq, b.balance::TEXT AS balance, b.held::TEXT AS held,
   b.overdraft_limit::TEXT AS overdraft_limit, b.acct_status::TEXT AS acct_status,
   (b.chg_create_time AT TIME ZONE 'UTC')::TEXT AS chg_create_time, b.chg_hash
@@ -46,7 +47,13 @@ const selectHead = `
     JOIN account c ON c.acct_id = a.acct_id
     JOIN LATERAL (
       SELECT * FROM balance_change x WHERE x.acct_id = a.acct_id ORDER BY x.acct_seq DESC LIMIT 1
-    ) b ON true`
+    ) b ON true`,
+  cockroachdb: `(SELECT b.acct_id, c.currency, b.bchg_id, b.acct_seq, b.balance::TEXT AS balance, b.held::TEXT AS held,
+  b.overdraft_limit::TEXT AS overdraft_limit, b.acct_status::TEXT AS acct_status,
+  (b.chg_create_time AT TIME ZONE 'UTC')::TEXT AS chg_create_time, b.chg_hash
+    FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
+    WHERE b.acct_id = $1::UUID ORDER BY b.acct_seq DESC LIMIT 1)`,
+}[TestDatabase.dialect]
 
 /** Version 1, as released: its INSERT. */
 const insert = `
@@ -100,7 +107,9 @@ const parametersOf = (row: BalanceChange): ReadonlyArray<unknown> => {
 const postAsBefore = (acctId: AccountId, sum: string): Effect.Effect<void, never, DbConn> =>
   Effect.gen(function* () {
     const { ledgerId, sql } = yield* DbConn
-    const rows = yield* sql.unsafe<StateRow & CurrencyRow>(selectHead, [array(PgTypes.OID.uuid, [acctId])])
+    const rows = yield* sql.unsafe<StateRow & CurrencyRow>(selectHead, [
+      TestDatabase.dialect === "postgresql" ? array(PgTypes.OID.uuid, [acctId]) : acctId,
+    ])
     const tail = tailOfRow(rows[0]!, acctId)
     const [id] = yield* sql<{ id: BalanceChangeId }>`SELECT unique_rowid() AS id FROM generate_series(1, ${1n}::INT8)`
     const decision = Result.getOrThrow(
