@@ -165,7 +165,7 @@ layer(TestServer.layerBehindProxy, { excludeTestServices: true })("faults", (it)
       const proxy = yield* FaultyProxy
       const { account_id } = yield* open()
       for (const fault of ["loseReply", "loseStatement"] as const) {
-        const { happened } = yield* proxy[fault]("FROM account c JOIN balance_change b")
+        const { happened } = yield* proxy[fault]("FROM account_correction")
         assert.strictEqual((yield* get(`/v1/accounts/${account_id}`)).status, 200)
         yield* happened
       }
