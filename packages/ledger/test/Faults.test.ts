@@ -660,7 +660,11 @@ for (const [how, writer] of writers) {
                   }),
                 )
                 answered += 1
-                if (answered % 30 === 0) ended += yield* endSessions(killer, applicationName)
+                if (answered % 30 === 0) {
+                  // Not in one expression with the sum, which would be that of before the statement.
+                  const found = yield* endSessions(killer, applicationName)
+                  ended += found
+                }
                 return exit
               }),
             { concurrency: 12 },
