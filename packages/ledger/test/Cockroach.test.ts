@@ -139,6 +139,27 @@ for (const [how, writer] of [
       }),
     )
 
+    it.effect("corrects once, whatever becomes of the commit", () =>
+      Effect.gen(function* () {
+        const proxy = yield* FaultyProxy
+        const acctId = yield* open("0")
+        const faults = [
+          proxy.refuse("COMMIT", "40001"),
+          proxy.misreport("COMMIT", "40001"),
+          proxy.misreport("COMMIT", "40003"),
+          proxy.drain("INSERT INTO account_correction"),
+        ]
+        for (const [index, fault] of faults.entries()) {
+          const { happened } = yield* fault
+          const { changes } = yield* changeTerms(acctId, { customerName: `Anna ${index}` })
+          yield* happened
+          assert.strictEqual(changes[0]!.acctSeq, index + 1)
+          assert.strictEqual((yield* fetchAccountInfo(acctId)).account.custName, `Anna ${index}`)
+        }
+        yield* verifyLedger
+      }),
+    )
+
     it.effect("takes back what was paid, once, whoever asks", () =>
       Effect.gen(function* () {
         const [a, b] = [yield* open("10"), yield* open("0")]
@@ -273,6 +294,8 @@ const refusals: ReadonlyArray<readonly [sql: string, why: RegExp]> = [
   ["GRANT SELECT (cust_name) ON account TO banquo_app", /columns/],
   ["CREATE DATABASE copy TEMPLATE banquo", /copy/],
   ["SELECT * FROM balance_change ORDER BY bchg_id DESC LIMIT 1", /no order|are an order/],
+  ["SELECT (SELECT k.acct_seq FROM account_correction k LIMIT 1) FROM account LIMIT 1", /join of all rows/],
+  ["SELECT EXISTS (SELECT 1 FROM account_correction) AS is_corrected FROM account", /everything there is/],
   ["SELECT 1; SELECT 2", /one statement/],
   ["CREATE SEQUENCE IF NOT EXISTS bchg_id_seq AS INT8", /postgresql only/],
   ["SELECT cust_name FROM account", /not been reviewed/],

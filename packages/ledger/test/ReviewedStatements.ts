@@ -733,6 +733,8 @@ export const restrictions: ReadonlyArray<readonly [RegExp, string]> = [
   [/^GRANT [A-Z]+ ?\(/i, "has no grants on columns"],
   [/^CREATE DATABASE\b.*\bTEMPLATE\b/i, "cannot copy a database"],
   [/\bLATERAL \(.*\bLIMIT\b/i, "becomes a join that reads everything, and then limits"],
+  [/\(SELECT [^()]* LIMIT 1\).* LIMIT \S+$/i, "becomes a join of all rows, and then limits"],
+  [/\bEXISTS \([^()]*\) AS \w+\b/i, "becomes a join that reads everything there is"],
   [/\bORDER BY (?:\w+\.)?(?:bchg_id|chg_create_time) DESC\b/i, "neither ids nor times are an order"],
   [/\bAS OF SYSTEM TIME \$/i, "takes no parameter there"],
 ]

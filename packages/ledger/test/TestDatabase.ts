@@ -25,7 +25,7 @@ export class TestDatabase extends Context.Service<
 export const dialect: Dialect = inject("databaseServer").dialect
 
 /** Longest that a test may take which changes the schema: CockroachDB needs a second or more for an index. */
-export const schemaTimeout = 900_000
+export const schemaTimeout = 1_800_000
 
 const make = (create: (server: ServerOfTests, name: string) => Effect.Effect<void>) =>
   Effect.gen(function* () {
