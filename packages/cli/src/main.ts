@@ -34,7 +34,10 @@ const listen = Effect.fnUntraced(function* ({ drainDelay, hasDummyAccounts, host
 })
 
 const serve = Command.make("serve", {}, () =>
-  Effect.flatMap(ServeConfig, listen).pipe(Effect.provide(layerOfService.pipe(Layer.provideMerge(Telemetry.layer)))),
+  // What is said of the command itself is judged before the database that it is to work on.
+  Effect.flatMap(ServeConfig, (config) =>
+    listen(config).pipe(Effect.provide(layerOfService.pipe(Layer.provideMerge(Telemetry.layer)))),
+  ),
 ).pipe(Command.withDescription("Serve the HTTP API; without DATABASE_URL, on the embedded database"))
 
 const migrate = Command.make("migrate", {}, () =>
