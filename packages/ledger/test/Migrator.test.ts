@@ -262,8 +262,9 @@ layer(TestDatabase.layerMigrated, { excludeTestServices: true })("a migration th
   )
 })
 
-layer(TestDatabase.layerMigrated, { excludeTestServices: true })("the index of effective times", (it) => {
-  const index = "balance_change_effective_time_idx"
+layer(TestDatabase.layerMigrated, { excludeTestServices: true })("an index that came later", (it) => {
+  const ofEffectiveTimes = "balance_change_effective_time_idx"
+  const indexes = [ofEffectiveTimes, "balance_change_acct_holds_idx", "balance_change_hold_expires_at_idx"]
 
   /** CockroachDB leaves nothing behind. */
   const builtAnew = () =>
@@ -276,17 +277,19 @@ layer(TestDatabase.layerMigrated, { excludeTestServices: true })("the index of e
       })
       yield* again
       if (TestDatabase.dialect === "cockroachdb") return yield* assertComplete
-      const found = sql<{ id: bigint; valid: boolean }>`SELECT indexrelid::INT8 AS id, indisvalid AS valid
-        FROM pg_index WHERE indexrelid = ${index}::REGCLASS`
-      const [first] = yield* found
-      yield* again
-      assert.deepStrictEqual(yield* found, [first!])
-      // As PostgreSQL leaves it behind.
-      yield* sql`UPDATE pg_index SET indisvalid = false WHERE indexrelid = ${index}::REGCLASS`
-      yield* again
-      const [mended] = yield* found
-      assert.isTrue(mended!.valid)
-      assert.notStrictEqual(mended!.id, first!.id)
+      for (const name of indexes) {
+        const found = sql<{ id: bigint; valid: boolean }>`SELECT indexrelid::INT8 AS id, indisvalid AS valid
+          FROM pg_index WHERE indexrelid = ${name}::REGCLASS`
+        const [first] = yield* found
+        yield* again
+        assert.deepStrictEqual(yield* found, [first!])
+        // As PostgreSQL leaves it behind.
+        yield* sql`UPDATE pg_index SET indisvalid = false WHERE indexrelid = ${name}::REGCLASS`
+        yield* again
+        const [mended] = yield* found
+        assert.isTrue(mended!.valid)
+        assert.notStrictEqual(mended!.id, first!.id)
+      }
       return yield* assertComplete
     })
   it.effect(
@@ -295,7 +298,7 @@ layer(TestDatabase.layerMigrated, { excludeTestServices: true })("the index of e
     TestDatabase.schemaTimeout,
   )
 
-  it.effect("is what rows that are dated otherwise are summed by", () =>
+  it.effect("on effective times is what rows that are dated otherwise are summed by", () =>
     Effect.gen(function* () {
       const { ownerUrl } = yield* TestDatabase.TestDatabase
       const sql = yield* TestDatabase.connect(ownerUrl)
@@ -304,7 +307,7 @@ layer(TestDatabase.layerMigrated, { excludeTestServices: true })("the index of e
       if (TestDatabase.dialect === "cockroachdb") {
         // It would refuse an index that is told to be used and does not hold all the rows.
         const [row] = yield* sql.unsafe<{ sum: unknown }>(
-          `SELECT sum(chg_amt) AS sum FROM balance_change@${index} WHERE ${where}`,
+          `SELECT sum(chg_amt) AS sum FROM balance_change@${ofEffectiveTimes} WHERE ${where}`,
         )
         assert.isNull(row!.sum)
         return
@@ -313,7 +316,7 @@ layer(TestDatabase.layerMigrated, { excludeTestServices: true })("the index of e
       const plan = yield* sql.unsafe<{ "QUERY PLAN": string }>(
         `EXPLAIN (COSTS OFF) SELECT sum(chg_amt) FROM balance_change WHERE ${where}`,
       )
-      assert.include(plan.map((line) => line["QUERY PLAN"]).join("\n"), index)
+      assert.include(plan.map((line) => line["QUERY PLAN"]).join("\n"), ofEffectiveTimes)
     }),
   )
 })

@@ -710,7 +710,6 @@ export const fixtures: ReadonlyArray<RegExp> = [
   /^SELECT \(chg_create_time AT TIME ZONE 'UTC'\)::TEXT AS text /,
   /^SELECT .* AS is_linked FROM balance_change b LEFT JOIN /,
   /^SELECT .* FROM balance_change b ORDER BY b\.acct_id, b\.acct_seq$/,
-  /^SELECT .* FROM account c$/,
 ]
 
 /** What CockroachDB cannot parse or do, or does otherwise than it seems. */
