@@ -11,6 +11,7 @@ import type { PostTransaction, Request } from "@banquo/domain/Intent"
 import * as Money from "@banquo/domain/Money"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { DbConn } from "@banquo/ledger/DbConn"
+import * as Heap from "@banquo/server/Heap"
 import { orProblem } from "@banquo/server/Problems"
 import * as RequestSchema from "@banquo/server/RequestSchema"
 import { Draining } from "@banquo/server/Draining"
@@ -117,6 +118,9 @@ const program = Effect.gen(function* () {
   const greet = HttpServer.addressFormattedWith((url) => Console.log(`${name} listens on ${url}`))
   return yield* Layer.launch(Layer.effectDiscard(greet).pipe(Layer.provide(server)))
 })
+
+// As the real server does.
+Heap.keepSmall()
 
 NodeRuntime.runMain(program, {
   teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) || Exit.hasInterrupts(exit) ? 0 : 1),

@@ -1,3 +1,4 @@
+import * as Heap from "@banquo/server/Heap"
 import * as Server from "@banquo/server/Server"
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Cause, Config, Console, Effect, Exit, Layer, Option } from "effect"
@@ -72,6 +73,8 @@ const report = (cause: Cause.Cause<unknown>) => {
     ? Effect.void
     : Console.error(`banquo: ${lineOf(error)}`)
 }
+
+Heap.keepSmall()
 
 Command.run(banquo, { version: manifest.version }).pipe(
   Effect.tapCause(report),
