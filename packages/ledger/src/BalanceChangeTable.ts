@@ -318,11 +318,11 @@ export const selectReversed = (
     WHERE reverses_xact_id = ANY(${array(PgTypes.OID.int8, xactIds)}::INT8[])
     GROUP BY reverses_xact_id, acct_id`
 
-/** All rows of a hold, by ascending sequence. */
+/** All rows of a hold, by ascending sequence. Not a join, which PostgreSQL makes a scan of all accounts while its statistics are young. */
 export const selectHold = (
   sql: SqlClient.SqlClient,
   holdId: BalanceChangeId,
 ): Effect.Effect<ReadonlyArray<BalanceChangeRow & CurrencyRow>, SqlError.SqlError> =>
   sql<BalanceChangeRow & CurrencyRow>`
-    SELECT c.currency, ${sql.literal(changeColumns)} FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
-    WHERE b.hold_id = ${holdId} ORDER BY b.acct_seq`
+    SELECT (SELECT c.currency FROM account c WHERE c.acct_id = b.acct_id) AS currency, ${sql.literal(changeColumns)}
+    FROM balance_change b WHERE b.hold_id = ${holdId} ORDER BY b.acct_seq`
