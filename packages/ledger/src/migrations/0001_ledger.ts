@@ -114,7 +114,7 @@ export const ledger: Migration = {
         WHERE xact_id <> bchg_id`,
     },
     {
-      ddl: `CREATE INDEX IF NOT EXISTS balance_change_hold_id_idx ON balance_change (hold_id)
+      ddl: `CREATE INDEX IF NOT EXISTS balance_change_hold_id_idx ON balance_change (hold_id, acct_seq)
         WHERE hold_id IS NOT NULL`,
     },
     {
