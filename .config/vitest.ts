@@ -7,7 +7,7 @@ export default defineConfig({
   test: {
     root,
     include: ["packages/*/test/**/*.test.ts"],
-    globalSetup: [`${root}/packages/ledger/test/DatabaseServer.ts`],
+    globalSetup: [`${root}/packages/testing/src/DatabaseServer.ts`],
     maxWorkers: 2,
     // Limits on a hung test, not a pace: whatever waits, waits for an event.
     // A server elsewhere may need seconds for a schema and shares its machine with others.

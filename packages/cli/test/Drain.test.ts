@@ -3,8 +3,8 @@ import { assert, layer } from "@effect/vitest"
 import { Effect, Fiber, Redacted } from "effect"
 import { request as httpRequest } from "node:http"
 import { createInterface } from "node:readline"
-import { make as makeProxy } from "../../ledger/test/FaultyProxy.ts"
-import * as TestDatabase from "../../ledger/test/TestDatabase.ts"
+import { make as makeProxy } from "@banquo/testing/FaultyProxy"
+import * as TestDatabase from "@banquo/testing/TestDatabase"
 import { eventually, get, isListening, post, serve, type ServeProcess } from "./ServeProcess.ts"
 
 const databaseUrl = Effect.map(TestDatabase.TestDatabase, ({ appUrl }) => Redacted.value(appUrl))

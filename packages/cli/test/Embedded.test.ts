@@ -2,7 +2,7 @@
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { execFile } from "node:child_process"
-import { temporaryDirectory } from "../../embedded-postgres/test/Harness.ts"
+import { temporaryDirectory } from "@banquo/testing/TemporaryFolder"
 import { get, post, run, serve } from "./ServeProcess.ts"
 
 /** What a shell prints for a line, as JSON. */

@@ -1,8 +1,8 @@
 /** What two instances that remember the same accounts do to each other: processes of their own, over HTTP. */
 import { assert, layer } from "@effect/vitest"
 import { Context, Effect, Layer, Redacted } from "effect"
-import { verifyLedger } from "../../ledger/test/Ledger.ts"
-import * as TestDatabase from "../../ledger/test/TestDatabase.ts"
+import { verifyLedger } from "@banquo/testing/Ledger"
+import * as TestDatabase from "@banquo/testing/TestDatabase"
 import { type Answer, post, send, serve, type ServeProcess } from "./ServeProcess.ts"
 
 class Instances extends Context.Service<Instances, readonly [ServeProcess, ServeProcess]>()(

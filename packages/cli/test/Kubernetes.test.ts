@@ -4,9 +4,9 @@ import { HttpApi } from "effect/http-api"
 import { execFileSync } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { Api } from "../../api/src/Api.ts"
-import { answerTimeout } from "../../ledger/src/DbConn.ts"
-import { shutdownTimeout } from "../../server/src/Server.ts"
+import { Api } from "@banquo/api/Api"
+import { answerTimeout } from "@banquo/ledger/DbConn"
+import { shutdownTimeout } from "@banquo/server/Server"
 import { configOf, keysOfMigrate, keysOfServe } from "./ConfigKeys.ts"
 import * as Manifests from "./Manifests.ts"
 import { containersOf, nameOf, of, podOf, selects, workloads } from "./Manifests.ts"
@@ -14,7 +14,7 @@ import { containersOf, nameOf, of, podOf, selects, workloads } from "./Manifests
 /** The configuration that the service reads in its container; certificates, which are mounted there, are those of the tests. */
 const configOfApi = (manifests: Manifests.Manifests) => {
   const environment = Manifests.environmentOf(manifests, Manifests.api(manifests))
-  const certificates = `${import.meta.dirname}/../../ledger/test/certificates`
+  const certificates = `${import.meta.dirname}/../../testing/certificates`
   const DATABASE_URL = environment["DATABASE_URL"]
     ?.replace(/=[^=&]*\/ca\.crt/, `=${certificates}/ca.crt`)
     .replace(/=[^=&]*\/tls\.(crt|key)/g, `=${certificates}/client.$1`)

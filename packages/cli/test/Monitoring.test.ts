@@ -4,7 +4,7 @@ import { Effect, Redacted } from "effect"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { parse } from "yaml"
-import * as TestDatabase from "../../ledger/test/TestDatabase.ts"
+import * as TestDatabase from "@banquo/testing/TestDatabase"
 import { get, post, serve } from "./ServeProcess.ts"
 
 const read = (file: string) =>

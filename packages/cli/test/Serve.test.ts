@@ -2,8 +2,8 @@ import { DbConn } from "@banquo/ledger/DbConn"
 import { assert, layer } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Redacted } from "effect"
 import { connect, createServer, type Socket } from "node:net"
-import { make as makeProxy } from "../../ledger/test/FaultyProxy.ts"
-import * as TestDatabase from "../../ledger/test/TestDatabase.ts"
+import { make as makeProxy } from "@banquo/testing/FaultyProxy"
+import * as TestDatabase from "@banquo/testing/TestDatabase"
 import { eventually, get, isListening, post, printed, run, serve, type ServeProcess } from "./ServeProcess.ts"
 
 const databaseUrl = Effect.map(TestDatabase.TestDatabase, ({ appUrl }) => Redacted.value(appUrl))

@@ -2,8 +2,8 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import { createServer } from "node:http"
-import { make as makeProxy } from "../../ledger/test/FaultyProxy.ts"
-import * as TestDatabase from "../../ledger/test/TestDatabase.ts"
+import { make as makeProxy } from "@banquo/testing/FaultyProxy"
+import * as TestDatabase from "@banquo/testing/TestDatabase"
 import { eventually, get, post, run, serve } from "./ServeProcess.ts"
 
 interface Line {

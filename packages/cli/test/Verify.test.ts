@@ -1,5 +1,5 @@
-import { open } from "../../ledger/test/Ledger.ts"
-import * as TestDatabase from "../../ledger/test/TestDatabase.ts"
+import { open } from "@banquo/testing/Ledger"
+import * as TestDatabase from "@banquo/testing/TestDatabase"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import { run } from "./ServeProcess.ts"

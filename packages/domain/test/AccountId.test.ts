@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Exit, Schema } from "effect"
-import { AccountId, AccountIdFromString } from "../src/AccountId.ts"
+import { AccountId, AccountIdFromString } from "../src/account/AccountId.ts"
 import * as Generated from "./Generated.ts"
 
 const isAccountId = Schema.is(AccountId)

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Exit, Schema } from "effect"
-import { BalanceChangeId, BalanceChangeIdFromString } from "../src/BalanceChangeId.ts"
+import { BalanceChangeId, BalanceChangeIdFromString } from "../src/chain/BalanceChangeId.ts"
 
 const isId = Schema.is(BalanceChangeId)
 const decode = Schema.decodeUnknownExit(BalanceChangeIdFromString)

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type AccountState, type AccountStatus, accountStatuses } from "../src/AccountState.ts"
-import { requestHash } from "../src/Idempotency.ts"
-import type { ChangeTerms } from "../src/Intent.ts"
-import * as Money from "../src/Money.ts"
+import { type AccountState, type AccountStatus, accountStatuses } from "../src/account/AccountState.ts"
+import { requestHash } from "../src/request/Idempotency.ts"
+import type { ChangeTerms } from "../src/request/Intent.ts"
+import * as Money from "../src/money/Money.ts"
 import {
   amount,
   decisionOf,

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary } from "effect"
-import * as Csv from "../src/Csv.ts"
+import * as Csv from "../src/report/Csv.ts"
 import * as Generated from "./Generated.ts"
 
 const runs = { arbitrary: { runs: 300 } }

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { Currency, scaleOf } from "../src/Currency.ts"
-import { decimals } from "../src/Money.ts"
+import { Currency, scaleOf } from "../src/money/Currency.ts"
+import { decimals } from "../src/money/Money.ts"
 
 const isCurrency = Schema.is(Currency)
 

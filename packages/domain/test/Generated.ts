@@ -1,13 +1,13 @@
 /** Generators of the values that the laws are held against. */
 import { Arbitrary, Schema } from "effect"
-import { AccountId } from "../src/AccountId.ts"
-import { accountStatuses } from "../src/AccountState.ts"
-import { Actor } from "../src/Actor.ts"
-import { chgFlavors, type UnsealedChange } from "../src/BalanceChange.ts"
-import { BalanceChangeId } from "../src/BalanceChangeId.ts"
-import { Currency } from "../src/Currency.ts"
-import { IdempotencyKey } from "../src/Idempotency.ts"
-import { comparisons, type Condition, conditionSubjects } from "../src/Condition.ts"
+import { AccountId } from "../src/account/AccountId.ts"
+import { accountStatuses } from "../src/account/AccountState.ts"
+import { Actor } from "../src/request/Actor.ts"
+import { chgFlavors, type UnsealedChange } from "../src/chain/BalanceChange.ts"
+import { BalanceChangeId } from "../src/chain/BalanceChangeId.ts"
+import { Currency } from "../src/money/Currency.ts"
+import { IdempotencyKey } from "../src/request/Idempotency.ts"
+import { comparisons, type Condition, conditionSubjects } from "../src/request/Condition.ts"
 import type {
   CaptureHold,
   Change,
@@ -21,10 +21,10 @@ import type {
   PostTransaction,
   ReleaseHold,
   ReverseTransaction,
-} from "../src/Intent.ts"
-import type { Metadata } from "../src/Metadata.ts"
-import * as Money from "../src/Money.ts"
-import * as Timestamp from "../src/Timestamp.ts"
+} from "../src/request/Intent.ts"
+import type { Metadata } from "../src/text/Metadata.ts"
+import * as Money from "../src/money/Money.ts"
+import * as Timestamp from "../src/time/Timestamp.ts"
 
 type Gen<A> = Arbitrary.Arbitrary<A>
 

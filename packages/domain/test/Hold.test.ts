@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
-import type { AccountState } from "../src/AccountState.ts"
-import { heldAt, stateAt } from "../src/AccountState.ts"
-import type { BalanceChange } from "../src/BalanceChange.ts"
-import { BalanceChangeId } from "../src/BalanceChangeId.ts"
-import { decide, decideTogether, idsMax } from "../src/Decide.ts"
+import type { AccountState } from "../src/account/AccountState.ts"
+import { heldAt, stateAt } from "../src/account/AccountState.ts"
+import type { BalanceChange } from "../src/chain/BalanceChange.ts"
+import { BalanceChangeId } from "../src/chain/BalanceChangeId.ts"
+import { decide, decideTogether, idsMax } from "../src/decide/Decide.ts"
 import {
   type Hold,
   holdOf,
@@ -15,11 +15,11 @@ import {
   ttlDefault,
   ttlMax,
   ttlMin,
-} from "../src/Hold.ts"
-import type { Expiry, HoldIntent, IncreaseHold, PlaceHold, PostTransaction } from "../src/Intent.ts"
-import * as Money from "../src/Money.ts"
-import * as Timestamp from "../src/Timestamp.ts"
-import { Currency } from "../src/Currency.ts"
+} from "../src/account/Hold.ts"
+import type { Expiry, HoldIntent, IncreaseHold, PlaceHold, PostTransaction } from "../src/request/Intent.ts"
+import * as Money from "../src/money/Money.ts"
+import * as Timestamp from "../src/time/Timestamp.ts"
+import { Currency } from "../src/money/Currency.ts"
 import {
   actor,
   amount,

@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { readFileSync } from "node:fs"
-import { AccountId } from "../src/AccountId.ts"
-import { Actor } from "../src/Actor.ts"
-import { Currency } from "../src/Currency.ts"
-import { IdempotencyKey, idemKey, idemKeyOf, requestHash } from "../src/Idempotency.ts"
-import type { Change, ChangeTerms, Intent, OpenAccount, PostTransaction } from "../src/Intent.ts"
-import * as Money from "../src/Money.ts"
+import { AccountId } from "../src/account/AccountId.ts"
+import { Actor } from "../src/request/Actor.ts"
+import { Currency } from "../src/money/Currency.ts"
+import { IdempotencyKey, idemKey, idemKeyOf, requestHash } from "../src/request/Idempotency.ts"
+import type { Change, ChangeTerms, Intent, OpenAccount, PostTransaction } from "../src/request/Intent.ts"
+import * as Money from "../src/money/Money.ts"
 import * as Generated from "./Generated.ts"
 
 const hashOf = (intent: Intent) => requestHash(intent).toHex()

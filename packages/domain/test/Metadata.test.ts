@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Exit, Schema } from "effect"
-import { bytesMax, keyLengthMax, keysMax, Metadata } from "../src/Metadata.ts"
+import { bytesMax, keyLengthMax, keysMax, Metadata } from "../src/text/Metadata.ts"
 
 const decode = Schema.decodeUnknownExit(Metadata)
 const takes = (value: unknown) => Exit.isSuccess(decode(value))

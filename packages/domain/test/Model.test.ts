@@ -4,19 +4,19 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
-import { AccountId } from "../src/AccountId.ts"
-import type { Account } from "../src/Account.ts"
-import { type AccountState, type AccountStatus, accountStatuses } from "../src/AccountState.ts"
-import { Actor } from "../src/Actor.ts"
-import type { BalanceChange } from "../src/BalanceChange.ts"
-import { BalanceChangeId } from "../src/BalanceChangeId.ts"
-import { genesisHash, seal } from "../src/ChangeHash.ts"
-import { type Comparison, comparisons, conditionSubjects } from "../src/Condition.ts"
-import { Currency } from "../src/Currency.ts"
-import { decide, idsMax } from "../src/Decide.ts"
-import type { Heads } from "../src/Decision.ts"
-import { holdsAfter, noHolds, type OpenHold } from "../src/Hold.ts"
-import { IdempotencyKey, idemKeyOf, requestHash } from "../src/Idempotency.ts"
+import { AccountId } from "../src/account/AccountId.ts"
+import type { Account } from "../src/account/Account.ts"
+import { type AccountState, type AccountStatus, accountStatuses } from "../src/account/AccountState.ts"
+import { Actor } from "../src/request/Actor.ts"
+import type { BalanceChange } from "../src/chain/BalanceChange.ts"
+import { BalanceChangeId } from "../src/chain/BalanceChangeId.ts"
+import { genesisHash, seal } from "../src/chain/ChangeHash.ts"
+import { type Comparison, comparisons, conditionSubjects } from "../src/request/Condition.ts"
+import { Currency } from "../src/money/Currency.ts"
+import { decide, idsMax } from "../src/decide/Decide.ts"
+import type { Heads } from "../src/decide/Decision.ts"
+import { holdsAfter, noHolds, type OpenHold } from "../src/account/Hold.ts"
+import { IdempotencyKey, idemKeyOf, requestHash } from "../src/request/Idempotency.ts"
 import type {
   CaptureHold,
   Change,
@@ -29,9 +29,9 @@ import type {
   PostTransaction,
   Request,
   ReverseTransaction,
-} from "../src/Intent.ts"
-import * as Money from "../src/Money.ts"
-import * as Timestamp from "../src/Timestamp.ts"
+} from "../src/request/Intent.ts"
+import * as Money from "../src/money/Money.ts"
+import * as Timestamp from "../src/time/Timestamp.ts"
 import { assertStorable } from "./Storable.ts"
 
 /** Ten-thousandths, digit by digit. */

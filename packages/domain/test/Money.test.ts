@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { BigDecimal, Schema } from "effect"
-import * as Money from "../src/Money.ts"
+import * as Money from "../src/money/Money.ts"
 import * as Generated from "./Generated.ts"
 
 const isAmount = Schema.is(Money.Amount)

@@ -3,13 +3,13 @@
  * has ended, status, currency and scale, balance of the legs, version, range, limits of the kind of request, funds, conditions.
  */
 import { assert, describe, it } from "@effect/vitest"
-import type { AccountId } from "../src/AccountId.ts"
-import type { AccountState, AccountStatus } from "../src/AccountState.ts"
-import type { Condition } from "../src/Condition.ts"
-import { Currency } from "../src/Currency.ts"
-import { openHoldsMax } from "../src/Hold.ts"
-import type { Change, Expectation, Expiry } from "../src/Intent.ts"
-import * as Money from "../src/Money.ts"
+import type { AccountId } from "../src/account/AccountId.ts"
+import type { AccountState, AccountStatus } from "../src/account/AccountState.ts"
+import type { Condition } from "../src/request/Condition.ts"
+import { Currency } from "../src/money/Currency.ts"
+import { openHoldsMax } from "../src/account/Hold.ts"
+import type { Change, Expectation, Expiry } from "../src/request/Intent.ts"
+import * as Money from "../src/money/Money.ts"
 import {
   amount,
   hold,

@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Result } from "effect"
-import type { AccountId } from "../src/AccountId.ts"
-import { type AccountState, available } from "../src/AccountState.ts"
-import { decide, HeadsAfter, idsMax } from "../src/Decide.ts"
-import type { Change, Intent, ReverseTransaction } from "../src/Intent.ts"
-import * as Money from "../src/Money.ts"
-import { scaleOf } from "../src/Currency.ts"
+import type { AccountId } from "../src/account/AccountId.ts"
+import { type AccountState, available } from "../src/account/AccountState.ts"
+import { decide, HeadsAfter, idsMax } from "../src/decide/Decide.ts"
+import type { Change, Intent, ReverseTransaction } from "../src/request/Intent.ts"
+import * as Money from "../src/money/Money.ts"
+import { scaleOf } from "../src/money/Currency.ts"
 import {
   decisionOf,
   hold,

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary } from "effect"
-import * as Axis from "../src/Axis.ts"
-import * as Money from "../src/Money.ts"
-import * as Statement from "../src/Statement.ts"
+import * as Axis from "../src/time/Axis.ts"
+import * as Money from "../src/money/Money.ts"
+import * as Statement from "../src/report/Statement.ts"
 import * as Generated from "./Generated.ts"
 
 const runs = { arbitrary: { runs: 200 } }

@@ -1,6 +1,6 @@
 /** The CHECKs of `balance_change`, by their names, as predicates of a row: what breaks one cannot be stored. */
 import { assert } from "@effect/vitest"
-import type { BalanceChange } from "../src/BalanceChange.ts"
+import type { BalanceChange } from "../src/chain/BalanceChange.ts"
 
 const most = 999_999_999_999_999_999n
 const isInRange = (value: bigint) => value >= -most && value <= most

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { Actor } from "../src/Actor.ts"
-import { addressLengthMax, CustomerAddress, CustomerName, nameLengthMax } from "../src/Customer.ts"
-import { Description, descriptionLengthMax, text } from "../src/Text.ts"
+import { Actor } from "../src/request/Actor.ts"
+import { addressLengthMax, CustomerAddress, CustomerName, nameLengthMax } from "../src/account/Customer.ts"
+import { Description, descriptionLengthMax, text } from "../src/text/Text.ts"
 
 const isShort = Schema.is(text(1, 4))
 

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as Timestamp from "../src/Timestamp.ts"
+import * as Timestamp from "../src/time/Timestamp.ts"
 import * as Generated from "./Generated.ts"
 
 const two = (value: number) => String(value).padStart(2, "0")

@@ -1,14 +1,14 @@
 /** Generated accounts in any state that the table can hold, and requests about them, good and bad. */
 import { Arbitrary } from "effect"
-import { AccountId } from "../src/AccountId.ts"
-import { type AccountState, heldAt } from "../src/AccountState.ts"
-import { Actor } from "../src/Actor.ts"
-import { BalanceChangeId, type TransactionId } from "../src/BalanceChangeId.ts"
-import { comparisons, conditionSubjects } from "../src/Condition.ts"
-import { Currency, scaleOf } from "../src/Currency.ts"
-import type { Heads, Stamp } from "../src/Decision.ts"
-import { isExpired, type OpenHold, openHoldsMax, ttlMax } from "../src/Hold.ts"
-import { IdempotencyKey } from "../src/Idempotency.ts"
+import { AccountId } from "../src/account/AccountId.ts"
+import { type AccountState, heldAt } from "../src/account/AccountState.ts"
+import { Actor } from "../src/request/Actor.ts"
+import { BalanceChangeId, type TransactionId } from "../src/chain/BalanceChangeId.ts"
+import { comparisons, conditionSubjects } from "../src/request/Condition.ts"
+import { Currency, scaleOf } from "../src/money/Currency.ts"
+import type { Heads, Stamp } from "../src/decide/Decision.ts"
+import { isExpired, type OpenHold, openHoldsMax, ttlMax } from "../src/account/Hold.ts"
+import { IdempotencyKey } from "../src/request/Idempotency.ts"
 import type {
   Change,
   ChangeTerms,
@@ -20,9 +20,9 @@ import type {
   PostTransaction,
   Request,
   ReverseTransaction,
-} from "../src/Intent.ts"
-import * as Money from "../src/Money.ts"
-import * as Timestamp from "../src/Timestamp.ts"
+} from "../src/request/Intent.ts"
+import * as Money from "../src/money/Money.ts"
+import * as Timestamp from "../src/time/Timestamp.ts"
 import { anyOf, int, nullOr, pick } from "./Generated.ts"
 
 export const ledgerId = "0192f0c1-7a5e-7c4b-9d21-3f6a8b0c1d2e"

@@ -5,7 +5,8 @@ import { dirname, join } from "node:path"
 import * as Binaries from "../src/Binaries.ts"
 import { homePathBytesMax, locate, SystemFolder } from "../src/Home.ts"
 import { run } from "../src/UnprivilegedUser.ts"
-import { isRoot, modeOf, ownerOf, query, serve, serverUser, start, temporaryFolder } from "./Harness.ts"
+import { isRoot, modeOf, ownerOf, query, serve, serverUser, start } from "./Harness.ts"
+import { temporaryFolder } from "@banquo/testing/TemporaryFolder"
 
 const timeout = 30_000
 

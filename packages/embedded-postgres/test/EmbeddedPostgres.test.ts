@@ -5,7 +5,8 @@ import { execFileSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { EmbeddedPostgres } from "../src/EmbeddedPostgres.ts"
-import { eventually, isAlive, modeOf, query, serve, start, temporaryDirectory } from "./Harness.ts"
+import { eventually, isAlive, modeOf, query, serve, start } from "./Harness.ts"
+import { temporaryDirectory } from "@banquo/testing/TemporaryFolder"
 
 const Postgres = Layer.unwrap(Effect.map(temporaryDirectory, (directory) => EmbeddedPostgres.layer({ directory })))
 

@@ -1,11 +1,11 @@
 // Temporary directories, services as processes of their own, and questions to their databases.
+import { homeOf, temporaryDirectory } from "@banquo/testing/TemporaryFolder"
 import { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer, type Redacted, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
-import { chmod, mkdtemp, readdir, realpath, rm, stat } from "node:fs/promises"
-import { tmpdir } from "node:os"
-import { dirname, join } from "node:path"
+import { stat } from "node:fs/promises"
+import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { EmbeddedPostgres, type Options } from "../src/EmbeddedPostgres.ts"
 import * as ServerProcesses from "../src/ServerProcesses.ts"
@@ -22,30 +22,6 @@ export const serverUser = isRoot
 export const serversOn = Effect.fnUntraced(function* (directory: string) {
   return yield* ServerProcesses.find(yield* homeOf(directory))
 })
-
-const homeOf = Effect.fnUntraced(function* (directory: string) {
-  const data = join(directory, "data")
-  return { path: directory, data, user: isRoot ? yield* UnprivilegedUser.choose(data) : undefined }
-})
-
-/** A folder that everybody may enter. At the end the servers on data anywhere in it are killed, and it is removed. */
-export const temporaryFolder = Effect.acquireRelease(
-  Effect.promise(async () => {
-    const folder = await realpath(await mkdtemp(join(tmpdir(), "banquo-test-")))
-    await chmod(folder, 0o755)
-    return folder
-  }),
-  (folder) =>
-    Effect.gen(function* () {
-      const entries = yield* Effect.promise(() => readdir(folder, { recursive: true, withFileTypes: true }))
-      for (const { name, parentPath } of entries) {
-        if (name === "postmaster.pid") yield* Effect.flatMap(homeOf(dirname(parentPath)), ServerProcesses.kill)
-      }
-      yield* Effect.promise(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }))
-    }).pipe(Effect.orDie),
-)
-
-export const temporaryDirectory = Effect.map(temporaryFolder, (folder) => join(folder, ".banquo"))
 
 /** The database in this process, until the scope closes. */
 export const start = (options: Options) =>

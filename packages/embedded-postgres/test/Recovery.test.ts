@@ -8,17 +8,8 @@ import * as Cluster from "../src/Cluster.ts"
 import { startOnPort } from "../src/EmbeddedPostgres.ts"
 import * as Postmaster from "../src/Postmaster.ts"
 import { StopTimeout } from "../src/ServerProcesses.ts"
-import {
-  eventually,
-  isAlive,
-  Directory,
-  query,
-  serve,
-  serversOn,
-  serverUser,
-  start,
-  temporaryDirectory,
-} from "./Harness.ts"
+import { eventually, isAlive, Directory, query, serve, serversOn, serverUser, start } from "./Harness.ts"
+import { temporaryDirectory } from "@banquo/testing/TemporaryFolder"
 
 const timeout = 30_000
 

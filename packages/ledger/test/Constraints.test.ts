@@ -2,10 +2,10 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Predicate } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
-import { sqlState } from "../src/DatabaseError.ts"
-import { DbConn } from "../src/DbConn.ts"
-import { schemaVersion } from "../src/Migrator.ts"
-import * as TestDatabase from "./TestDatabase.ts"
+import { sqlState } from "../src/database/DatabaseError.ts"
+import { DbConn } from "../src/database/DbConn.ts"
+import { schemaVersion } from "../src/migrations/Migrator.ts"
+import * as TestDatabase from "@banquo/testing/TestDatabase"
 
 /** Columns of a row as SQL expressions. */
 type Row = Readonly<Record<string, string>>

@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Redacted } from "effect"
 import { join } from "node:path"
-import * as DatabaseUrl from "../src/DatabaseUrl.ts"
-import { releaseToGoTo } from "../src/Dialect.ts"
+import * as DatabaseUrl from "../src/database/DatabaseUrl.ts"
+import { releaseToGoTo } from "../src/database/Dialect.ts"
 
 const parse = (text: string) => DatabaseUrl.parse(Redacted.make(text))
 const problemOf = (text: string) => DatabaseUrl.problemOf(Redacted.make(text))
-const certificates = join(import.meta.dirname, "certificates")
+const certificates = join(import.meta.dirname, "../../testing/certificates")
 
 describe("an address", () => {
   it("names host, port, user, password and database", () => {

@@ -1,8 +1,8 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, Exit, Fiber } from "effect"
-import { sqlState } from "../src/DatabaseError.ts"
-import * as FaultyProxy from "./FaultyProxy.ts"
-import * as TestDatabase from "./TestDatabase.ts"
+import { sqlState } from "../src/database/DatabaseError.ts"
+import * as FaultyProxy from "@banquo/testing/FaultyProxy"
+import * as TestDatabase from "@banquo/testing/TestDatabase"
 
 /** A proxy, a client through it with one connection, and one beside it. */
 const start = Effect.gen(function* () {

@@ -2,22 +2,22 @@ import { AccountId } from "@banquo/domain/AccountId"
 import { IdempotencyKey } from "@banquo/domain/Idempotency"
 import { assert, layer } from "@effect/vitest"
 import { Cause, Clock, Duration, Effect, Exit, Fiber, Latch, Layer, Scope } from "effect"
-import { fetchAccountInfo } from "../src/Accounts.ts"
-import { contentionTimeout, DbConn } from "../src/DbConn.ts"
-import * as GroupCommit from "../src/GroupCommit.ts"
-import { fetchAccountHistory } from "../src/History.ts"
-import { captureHold, increaseHold, placeHold } from "../src/Holds.ts"
-import { reverseTransaction } from "../src/Reversals.ts"
-import { changeTerms } from "../src/Terms.ts"
+import { fetchAccountInfo } from "../src/programs/Accounts.ts"
+import { contentionTimeout, DbConn } from "../src/database/DbConn.ts"
+import * as GroupCommit from "../src/write/GroupCommit.ts"
+import { fetchAccountHistory } from "../src/history/History.ts"
+import { captureHold, increaseHold, placeHold } from "../src/programs/Holds.ts"
+import { reverseTransaction } from "../src/programs/Reversals.ts"
+import { changeTerms } from "../src/programs/Terms.ts"
 import {
   postTransaction,
   postTransactionsEach,
   postTransactionsTogether,
   storeBalanceChange,
-} from "../src/Transactions.ts"
-import { CurrentWriter } from "../src/WritePath.ts"
-import { amount, open, setStatus } from "./Ledger.ts"
-import * as TestDatabase from "./TestDatabase.ts"
+} from "../src/programs/Transactions.ts"
+import { CurrentWriter } from "../src/write/WritePath.ts"
+import { amount, open, setStatus } from "@banquo/testing/Ledger"
+import * as TestDatabase from "@banquo/testing/TestDatabase"
 
 /** `"stored"`, or what a write failed with. */
 const outcomeOf = (exit: Exit.Exit<unknown, { readonly _tag: string }>): string =>

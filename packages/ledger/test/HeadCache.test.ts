@@ -3,9 +3,9 @@ import type { AccountState } from "@banquo/domain/AccountState"
 import { BalanceChangeId } from "@banquo/domain/BalanceChangeId"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { assert, describe, it } from "@effect/vitest"
-import { contendedFor, Contenders, turnLength } from "../src/Contenders.ts"
-import { HeadCache, headsMax } from "../src/HeadCache.ts"
-import { money, USD } from "./Ledger.ts"
+import { contendedFor, Contenders, turnLength } from "../src/write/Contenders.ts"
+import { HeadCache, headsMax } from "../src/write/HeadCache.ts"
+import { money, USD } from "@banquo/testing/Ledger"
 
 const account = (index: number) => AccountId.make(`00000000-0000-4000-8000-${String(index).padStart(12, "0")}`)
 

@@ -6,9 +6,9 @@ import { holdsPageMax } from "@banquo/domain/Page"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { fetchAccountInfo } from "../src/Accounts.ts"
-import { DbConn } from "../src/DbConn.ts"
-import { fetchAccountHistory } from "../src/History.ts"
+import { fetchAccountInfo } from "../src/programs/Accounts.ts"
+import { DbConn } from "../src/database/DbConn.ts"
+import { fetchAccountHistory } from "../src/history/History.ts"
 import {
   captureHold,
   fetchHold,
@@ -18,13 +18,23 @@ import {
   placeHold,
   type PostedHold,
   releaseHold,
-} from "../src/Holds.ts"
-import * as HoldSweeper from "../src/HoldSweeper.ts"
-import { fetchTransaction, postTransaction, storeBalanceChange } from "../src/Transactions.ts"
-import { dryRun } from "../src/WritePath.ts"
-import { make as makeProxy } from "./FaultyProxy.ts"
-import { amount, assertRefused, EUR, key, money, open, selectAllChanges, USD, verifyLedger } from "./Ledger.ts"
-import * as TestDatabase from "./TestDatabase.ts"
+} from "../src/programs/Holds.ts"
+import * as HoldSweeper from "../src/programs/HoldSweeper.ts"
+import { fetchTransaction, postTransaction, storeBalanceChange } from "../src/programs/Transactions.ts"
+import { dryRun } from "../src/write/WritePath.ts"
+import { make as makeProxy } from "@banquo/testing/FaultyProxy"
+import {
+  amount,
+  assertRefused,
+  EUR,
+  key,
+  money,
+  open,
+  selectAllChanges,
+  USD,
+  verifyLedger,
+} from "@banquo/testing/Ledger"
+import * as TestDatabase from "@banquo/testing/TestDatabase"
 import { asAnotherProcess, times, together, writers } from "./Writers.ts"
 import * as Wristwatch from "./Wristwatch.ts"
 

@@ -4,8 +4,8 @@ import type { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
 import { spawn } from "node:child_process"
 import { join } from "node:path"
-import { fetchAccountInfo } from "../src/Accounts.ts"
-import { DbConn } from "../src/DbConn.ts"
+import { fetchAccountInfo } from "../src/programs/Accounts.ts"
+import { DbConn } from "../src/database/DbConn.ts"
 import {
   leaseDuration,
   migrate,
@@ -13,10 +13,10 @@ import {
   requireSchema,
   schemaVersion,
   selectSchemaVersion,
-} from "../src/Migrator.ts"
-import { make as makeProxy } from "./FaultyProxy.ts"
-import { open } from "./Ledger.ts"
-import * as TestDatabase from "./TestDatabase.ts"
+} from "../src/migrations/Migrator.ts"
+import { make as makeProxy } from "@banquo/testing/FaultyProxy"
+import { open } from "@banquo/testing/Ledger"
+import * as TestDatabase from "@banquo/testing/TestDatabase"
 
 /** All that a schema of PostgreSQL is made of, in an order of its own. */
 const describePostgres = (sql: SqlClient.SqlClient) =>

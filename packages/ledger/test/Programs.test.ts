@@ -13,8 +13,8 @@ import * as Timestamp from "@banquo/domain/Timestamp"
 import { assert, describe, layer } from "@effect/vitest"
 import { Cause, Effect, type Exit } from "effect"
 import { TestClock } from "effect/testing"
-import { fetchAccountInfo, fetchAccounts, makeAccount, type MakeAccount } from "../src/Accounts.ts"
-import * as BalanceChangeTable from "../src/BalanceChangeTable.ts"
+import { fetchAccountInfo, fetchAccounts, makeAccount, type MakeAccount } from "../src/programs/Accounts.ts"
+import * as BalanceChangeTable from "../src/tables/BalanceChangeTable.ts"
 import {
   insertAccount,
   insertBalanceChange,
@@ -22,12 +22,12 @@ import {
   selectAccountDetails,
   selectLastBalanceChange,
   selectRecentBalanceChanges,
-} from "../src/Chain.ts"
-import { CurrentActor } from "../src/CurrentActor.ts"
-import { DbConn } from "../src/DbConn.ts"
-import { type ChangesQuery, fetchAccountHistory, fetchChangesPage, historyMax } from "../src/History.ts"
-import { tailAfter } from "../src/Posted.ts"
-import { fetchTransaction, postTransaction, storeBalanceChange } from "../src/Transactions.ts"
+} from "../src/programs/Chain.ts"
+import { CurrentActor } from "../src/write/CurrentActor.ts"
+import { DbConn } from "../src/database/DbConn.ts"
+import { type ChangesQuery, fetchAccountHistory, fetchChangesPage, historyMax } from "../src/history/History.ts"
+import { tailAfter } from "../src/write/Posted.ts"
+import { fetchTransaction, postTransaction, storeBalanceChange } from "../src/programs/Transactions.ts"
 import {
   amount,
   anonymous,
@@ -43,8 +43,8 @@ import {
   setStatus,
   USD,
   verifyLedger,
-} from "./Ledger.ts"
-import * as TestDatabase from "./TestDatabase.ts"
+} from "@banquo/testing/Ledger"
+import * as TestDatabase from "@banquo/testing/TestDatabase"
 
 const make = (more: Partial<MakeAccount>) => makeAccount({ customerName: "Ann", currency: USD, ...more })
 

@@ -4,17 +4,27 @@ import { type BalanceChangeId, type TransactionId } from "@banquo/domain/Balance
 import type { Change } from "@banquo/domain/Intent"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { fetchAccountInfo, makeAccount } from "../src/Accounts.ts"
-import { CurrentActor } from "../src/CurrentActor.ts"
-import { DbConn } from "../src/DbConn.ts"
-import * as GroupCommit from "../src/GroupCommit.ts"
-import { captureHold, placeHold, releaseHold } from "../src/Holds.ts"
-import { reverseTransaction } from "../src/Reversals.ts"
-import { changeTerms } from "../src/Terms.ts"
-import { fetchTransaction, postTransaction, storeBalanceChange } from "../src/Transactions.ts"
-import { dryRun, writeTogether } from "../src/WritePath.ts"
-import { amount, assertRefused, EUR, key, money, open, selectAllChanges, USD, verifyLedger } from "./Ledger.ts"
-import * as TestDatabase from "./TestDatabase.ts"
+import { fetchAccountInfo, makeAccount } from "../src/programs/Accounts.ts"
+import { CurrentActor } from "../src/write/CurrentActor.ts"
+import { DbConn } from "../src/database/DbConn.ts"
+import * as GroupCommit from "../src/write/GroupCommit.ts"
+import { captureHold, placeHold, releaseHold } from "../src/programs/Holds.ts"
+import { reverseTransaction } from "../src/programs/Reversals.ts"
+import { changeTerms } from "../src/programs/Terms.ts"
+import { fetchTransaction, postTransaction, storeBalanceChange } from "../src/programs/Transactions.ts"
+import { dryRun, writeTogether } from "../src/write/WritePath.ts"
+import {
+  amount,
+  assertRefused,
+  EUR,
+  key,
+  money,
+  open,
+  selectAllChanges,
+  USD,
+  verifyLedger,
+} from "@banquo/testing/Ledger"
+import * as TestDatabase from "@banquo/testing/TestDatabase"
 import { asAnotherProcess, times, together, writers } from "./Writers.ts"
 import * as Wristwatch from "./Wristwatch.ts"
 

@@ -5,11 +5,11 @@ import { readFileSync } from "node:fs"
 import { type AddressInfo, connect, createServer, type Socket } from "node:net"
 import { join } from "node:path"
 import { TLSSocket } from "node:tls"
-import { DbConn } from "../src/DbConn.ts"
-import { requireSchema, schemaVersion } from "../src/Migrator.ts"
-import * as TestDatabase from "./TestDatabase.ts"
+import { DbConn } from "../src/database/DbConn.ts"
+import { requireSchema, schemaVersion } from "../src/migrations/Migrator.ts"
+import * as TestDatabase from "@banquo/testing/TestDatabase"
 
-const certificates = join(import.meta.dirname, "certificates")
+const certificates = join(import.meta.dirname, "../../testing/certificates")
 const file = (name: string) => readFileSync(join(certificates, name))
 
 /** The database behind TLS; who comes without a certificate is sent away, if it is wanted. */

@@ -1,15 +1,15 @@
 /** A ledger that was written by the service is sound; each kind of damage, done by its owner, is named with its place. */
 import { assert, layer } from "@effect/vitest"
 import { Data, Effect, Layer } from "effect"
-import { makeAccount } from "../src/Accounts.ts"
-import { DbConn } from "../src/DbConn.ts"
-import { captureHold, placeHold, releaseHold } from "../src/Holds.ts"
-import { reverseTransaction } from "../src/Reversals.ts"
-import { postTransaction } from "../src/Transactions.ts"
-import { type FaultKind, faultKinds, verify, verifyPageMax } from "../src/Verifier.ts"
-import { amount, open, USD } from "./Ledger.ts"
-import { fixtureName } from "./StatementRecorder.ts"
-import * as TestDatabase from "./TestDatabase.ts"
+import { makeAccount } from "../src/programs/Accounts.ts"
+import { DbConn } from "../src/database/DbConn.ts"
+import { captureHold, placeHold, releaseHold } from "../src/programs/Holds.ts"
+import { reverseTransaction } from "../src/programs/Reversals.ts"
+import { postTransaction } from "../src/programs/Transactions.ts"
+import { type FaultKind, faultKinds, verify, verifyPageMax } from "../src/verify/Verifier.ts"
+import { amount, open, USD } from "@banquo/testing/Ledger"
+import { fixtureName } from "@banquo/testing/StatementRecorder"
+import * as TestDatabase from "@banquo/testing/TestDatabase"
 
 /** One of everything, and more than one page. */
 const fill = Effect.gen(function* () {

@@ -1,7 +1,7 @@
 /** The ways in which a program's writes go, which every rule must hold for. */
 import { Effect, Layer } from "effect"
-import type { DbConn } from "../src/DbConn.ts"
-import * as GroupCommit from "../src/GroupCommit.ts"
+import type { DbConn } from "../src/database/DbConn.ts"
+import * as GroupCommit from "../src/write/GroupCommit.ts"
 
 export const writers: ReadonlyArray<{ readonly how: string; readonly writer: Layer.Layer<never, never, DbConn> }> = [
   { how: "each alone", writer: Layer.empty },

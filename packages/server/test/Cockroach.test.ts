@@ -1,9 +1,9 @@
 /** Every route by way of a CockroachDB, or of a stand-in that takes no more SQL than it would. */
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import * as CockroachDatabase from "../../ledger/test/CockroachDatabase.ts"
-import { FaultyProxy } from "../../ledger/test/FaultyProxy.ts"
-import { schemaTimeout } from "../../ledger/test/TestDatabase.ts"
+import * as CockroachDatabase from "@banquo/testing/CockroachDatabase"
+import { FaultyProxy } from "@banquo/testing/FaultyProxy"
+import { schemaTimeout } from "@banquo/testing/TestDatabase"
 import * as TestServer from "./TestServer.ts"
 import {
   type AccountJson,

@@ -2,7 +2,7 @@ import { assert, layer } from "@effect/vitest"
 import { DbConn } from "@banquo/ledger/DbConn"
 import { Effect, Fiber } from "effect"
 import { connect } from "node:net"
-import { FaultyProxy } from "../../ledger/test/FaultyProxy.ts"
+import { FaultyProxy } from "@banquo/testing/FaultyProxy"
 import * as TestServer from "./TestServer.ts"
 import {
   type AccountJson,

@@ -5,7 +5,7 @@ import { assert, expect, it, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { OpenApi } from "effect/http-api"
 import { randomBytes } from "node:crypto"
-import { FaultyProxy } from "../../ledger/test/FaultyProxy.ts"
+import { FaultyProxy } from "@banquo/testing/FaultyProxy"
 import * as TestServer from "./TestServer.ts"
 import { assertProblem, change, get, hold, open, patch, post, request, setStatus } from "./TestServer.ts"
 

@@ -5,7 +5,7 @@ import { AccountId } from "@banquo/domain/AccountId"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
-import { append } from "../../ledger/test/Past.ts"
+import { append } from "@banquo/testing/Past"
 import * as TestServer from "./TestServer.ts"
 import { type AccountJson, assertProblem, change, get, open, request } from "./TestServer.ts"
 

@@ -7,8 +7,8 @@ import { DbConn } from "@banquo/ledger/DbConn"
 import { assert } from "@effect/vitest"
 import { Clock, Context, Duration, Effect, Layer, Schedule } from "effect"
 import { HttpServer } from "effect/http"
-import { FaultyProxy } from "../../ledger/test/FaultyProxy.ts"
-import * as TestDatabase from "../../ledger/test/TestDatabase.ts"
+import { FaultyProxy } from "@banquo/testing/FaultyProxy"
+import * as TestDatabase from "@banquo/testing/TestDatabase"
 import * as Server from "../src/Server.ts"
 
 /** Where the server of a test listens. */

@@ -1,5 +1,5 @@
 import * as Money from "@banquo/domain/Money"
-import type { Migration } from "../Migrator.ts"
+import type { Migration } from "./Migrator.ts"
 
 const max = Money.toDecimal(Money.max)
 

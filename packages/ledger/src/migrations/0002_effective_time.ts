@@ -1,4 +1,4 @@
-import type { Migration } from "../Migrator.ts"
+import type { Migration } from "./Migrator.ts"
 
 const index = "balance_change_effective_time_idx"
 

@@ -1,4 +1,4 @@
-import type { Migration, Step } from "../Migrator.ts"
+import type { Migration, Step } from "./Migrator.ts"
 
 /** Built while others write; PostgreSQL leaves a broken index behind when that is ended midway, and then calls it there. */
 const indexSteps = (name: string, on: string): ReadonlyArray<Step> => [

@@ -1,0 +1,9 @@
+import { text } from "../text/Text.ts"
+
+/** Longest customer name, in UTF-16 code units. */
+export const nameLengthMax = 200
+export const CustomerName = text(1, nameLengthMax)
+
+/** Longest customer address, in UTF-16 code units. */
+export const addressLengthMax = 500
+export const CustomerAddress = text(0, addressLengthMax)

@@ -1,0 +1,181 @@
+/**
+ * Brings a database to the schema that this build needs. Safe when several processes start it at once and when it is
+ * killed midway: one of them at a time holds a lease, each step is one DDL statement in a transaction of its own (they
+ * cannot be mixed on CockroachDB) that may be run again, and a version is noted after its last step.
+ *
+ * Effect's own migrator sends `LOCK TABLE`, which CockroachDB cannot parse.
+ */
+import { Duration, Effect, Schedule, Schema } from "effect"
+import type { SqlClient, SqlError } from "effect/sql"
+import { DatabaseUnavailable, defectOf, faultOf, sqlState } from "../database/DatabaseError.ts"
+import { DbConn, read } from "../database/DbConn.ts"
+import type { Dialect } from "../database/Dialect.ts"
+import { ledger } from "./0001_ledger.ts"
+import { effectiveTime } from "./0002_effective_time.ts"
+import { holds } from "./0003_holds.ts"
+
+export interface Step {
+  /** One statement, without effect when its object is there already. */
+  readonly ddl: string
+  /** A query whose first row says that there is nothing to do. */
+  readonly unless?: string
+  /** Only on this database; on both, if not said. */
+  readonly dialect?: Dialect
+}
+
+export interface Migration {
+  /** 1, 2, 3, … without gaps. Once released, a migration is never changed. */
+  readonly version: number
+  readonly steps: ReadonlyArray<Step>
+}
+
+/** All migrations, oldest first. */
+export const migrations: ReadonlyArray<Migration> = [ledger, effectiveTime, holds]
+
+/** The schema version that this build needs. Later ones serve it too: schemas are expanded before they are contracted. */
+export const schemaVersion = migrations.length
+
+/** How long a process that was killed keeps the others from migrating. It is renewed three times in this time. */
+export const leaseDuration = Duration.seconds(15)
+
+/** Longest wait for another process that migrates. */
+export const leaseTimeout = Duration.minutes(10)
+
+/** Another process held the lease all the time, or took it over because this one stood still. */
+export class MigrationLeaseUnavailable extends Schema.TaggedError<MigrationLeaseUnavailable>()(
+  "MigrationLeaseUnavailable",
+  { owner: Schema.NullOr(Schema.String) },
+) {
+  override get message() {
+    return `another process migrates this database: ${this.owner ?? "unknown"}`
+  }
+}
+
+/** The schema of the database is older than this build, or there is none. */
+export class SchemaOutdated extends Schema.TaggedError<SchemaOutdated>()("SchemaOutdated", {
+  version: Schema.Int,
+  needed: Schema.Int,
+}) {
+  override get message() {
+    return `the database has schema version ${this.version}, this build needs ${this.needed}: run \`banquo migrate\``
+  }
+}
+
+/** The version of the newest migration that was completed; 0: none. */
+export const selectSchemaVersion: Effect.Effect<number, DatabaseUnavailable, DbConn> = Effect.map(
+  read((sql) =>
+    sql<{ version: bigint }>`SELECT version FROM schema_version ORDER BY version DESC LIMIT 1`.pipe(
+      Effect.catchIf(
+        (error) => sqlState(error) === "42P01",
+        () => Effect.succeed([]),
+      ),
+    ),
+  ),
+  ([newest]) => Number(newest?.version ?? 0),
+)
+
+/** The version of the schema, if it is at least the one that this build needs. */
+export const requireSchema: Effect.Effect<number, DatabaseUnavailable | SchemaOutdated, DbConn> = Effect.gen(
+  function* () {
+    const version = yield* selectSchemaVersion
+    if (version < schemaVersion) return yield* new SchemaOutdated({ version, needed: schemaVersion })
+    return version
+  },
+)
+
+/**
+ * Applies what is missing; answers with the versions that it applied. Needs a role that may create tables, types and
+ * roles (or the roles made beforehand), and at least two connections. `owner` names this process to the others.
+ */
+export const migrate = (
+  owner: string,
+): Effect.Effect<ReadonlyArray<number>, DatabaseUnavailable | MigrationLeaseUnavailable, DbConn> =>
+  Effect.gen(function* () {
+    const { database, sql } = yield* DbConn
+    const { dialect } = yield* database
+    yield* Effect.forEach(foundation, (step) => apply(sql, step), { discard: true })
+    return yield* Effect.acquireUseRelease(
+      acquireLease(sql, owner),
+      () => Effect.raceFirst(applyMissing(sql, dialect), keepLease(sql, owner)),
+      () => Effect.ignore(sql`UPDATE schema_lease SET owner = NULL WHERE id = 1 AND owner = ${owner}`),
+    )
+  }).pipe(
+    Effect.catchIf(
+      (error): error is SqlError.SqlError => error._tag === "SqlError",
+      (error) => (faultOf(error) === "defect" ? Effect.die(defectOf(error)) : Effect.fail(new DatabaseUnavailable())),
+    ),
+  )
+
+/** What the migrator itself needs. */
+const foundation: ReadonlyArray<Step> = [
+  {
+    ddl: `CREATE TABLE IF NOT EXISTS schema_version (
+      version INT8 NOT NULL,
+      applied_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+      CONSTRAINT schema_version_pkey PRIMARY KEY (version))`,
+  },
+  {
+    ddl: `CREATE TABLE IF NOT EXISTS schema_lease (
+      id INT8 NOT NULL,
+      owner TEXT,
+      expires_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+      CONSTRAINT schema_lease_pkey PRIMARY KEY (id))`,
+  },
+  { ddl: `INSERT INTO schema_lease (id) VALUES (1) ON CONFLICT (id) DO NOTHING` },
+]
+
+const applyMissing = (sql: SqlClient.SqlClient, dialect: Dialect) =>
+  Effect.gen(function* () {
+    const done = new Set(
+      (yield* sql<{ version: bigint }>`SELECT version FROM schema_version`).map(({ version }) => Number(version)),
+    )
+    const missing = migrations.filter(({ version }) => !done.has(version))
+    for (const { steps, version } of missing) {
+      const wanted = steps.filter((step) => step.dialect === undefined || step.dialect === dialect)
+      yield* Effect.forEach(wanted, (step) => apply(sql, step), { discard: true })
+      yield* sql`INSERT INTO schema_version (version) VALUES (${BigInt(version)}) ON CONFLICT (version) DO NOTHING`
+    }
+    return missing.map(({ version }) => version)
+  })
+
+const apply = (sql: SqlClient.SqlClient, step: Step): Effect.Effect<void, SqlError.SqlError> =>
+  Effect.gen(function* () {
+    if (step.unless !== undefined && (yield* sql.unsafe(step.unless).unprepared).length > 0) return
+    yield* sql.unsafe(step.ddl).unprepared.pipe(Effect.catchIf(isThereAlready, () => Effect.void))
+  }).pipe(Effect.retry({ while: (error) => faultOf(error) === "retry", schedule: undoneSchedule }))
+
+/** CockroachDB undoes a schema change that meets another. */
+const undoneSchedule = Schedule.spaced("100 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 50 }))
+
+/** The object exists: made by an earlier run, or by another process between the look and the CREATE (23505, a catalog). */
+const isThereAlready = (error: SqlError.SqlError): boolean =>
+  ["42P07", "42701", "42710", "42723", "23505"].includes(sqlState(error) ?? "")
+
+const acquireLease = (sql: SqlClient.SqlClient, owner: string) =>
+  Effect.gen(function* () {
+    const taken = yield* sql`UPDATE schema_lease SET owner = ${owner}, expires_at = ${expiry(sql)}
+      WHERE id = 1 AND (owner IS NULL OR owner = ${owner} OR expires_at < now()) RETURNING id`
+    if (taken.length === 0) {
+      const [row] = yield* sql<{ owner: string | null }>`SELECT owner FROM schema_lease WHERE id = 1`
+      return yield* new MigrationLeaseUnavailable({ owner: row?.owner ?? null })
+    }
+  }).pipe(
+    Effect.retry({
+      while: (error) => error._tag === "MigrationLeaseUnavailable" || faultOf(error) === "retry",
+      schedule: Schedule.spaced("200 millis").pipe(Schedule.jittered, Schedule.upTo({ duration: leaseTimeout })),
+    }),
+  )
+
+/** Fails when the lease is lost; never succeeds. */
+const keepLease = (sql: SqlClient.SqlClient, owner: string) =>
+  Effect.gen(function* () {
+    yield* Effect.sleep(Duration.divideUnsafe(leaseDuration, 3))
+    const kept = yield* Effect.retry(
+      sql`UPDATE schema_lease SET expires_at = ${expiry(sql)} WHERE id = 1 AND owner = ${owner} RETURNING id`,
+      { while: (error) => faultOf(error) === "retry", schedule: undoneSchedule },
+    )
+    if (kept.length === 0) return yield* new MigrationLeaseUnavailable({ owner: null })
+  }).pipe(Effect.forever)
+
+const expiry = (sql: SqlClient.SqlClient) =>
+  sql.literal(`now() + INTERVAL '${Duration.toSeconds(leaseDuration)} seconds'`)

@@ -1,0 +1,204 @@
+/**
+ * Programs that add single links, for those who compose their own: the names and arguments are the prototype's. They leave
+ * reading the account first, choosing the link to follow and trying again to the caller; `Accounts.ts` and
+ * `Transactions.ts` do all of that.
+ */
+import type { Account } from "@banquo/domain/Account"
+import { AccountId } from "@banquo/domain/AccountId"
+import { BalanceChangeId } from "@banquo/domain/BalanceChangeId"
+import { type Currency, scaleOf } from "@banquo/domain/Currency"
+import { decide, idsMax } from "@banquo/domain/Decide"
+import type { Decision } from "@banquo/domain/Decision"
+import type { OpenAccountRefusal } from "@banquo/domain/OpenAccount"
+import type { PostTransactionRefusal } from "@banquo/domain/PostTransaction"
+import type { Intent, PostTransaction, Request } from "@banquo/domain/Intent"
+import * as Money from "@banquo/domain/Money"
+import { AccountAlreadyExists, AccountNotFound, AmountOutOfRange } from "@banquo/domain/Refusal"
+import * as Timestamp from "@banquo/domain/Timestamp"
+import { Clock, Effect, Result, Schema } from "effect"
+import * as AccountTable from "../tables/AccountTable.ts"
+import { type CurrencyRow, selectNewIds, stateColumns, type StateRow, tailOfRow } from "../tables/BalanceChangeTable.ts"
+import { CurrentActor } from "../write/CurrentActor.ts"
+import { DatabaseUnavailable, defectOf, faultOf, OutcomeUnknown } from "../database/DatabaseError.ts"
+import { DbConn, read, within } from "../database/DbConn.ts"
+import { fetchAccountHistory, fetchChangesPage } from "../history/History.ts"
+import { withOpenHolds } from "../history/OpenHolds.ts"
+import type { PostedChange } from "../write/Posted.ts"
+import { append, type WriteError } from "../write/WritePath.ts"
+
+/** The change to follow is not one of the account. */
+export class PrevChangeNotFound extends Schema.TaggedError<PrevChangeNotFound>()("PrevChangeNotFound", {
+  accountId: AccountId,
+  prevChgId: BalanceChangeId,
+}) {
+  override get message() {
+    return `account ${this.accountId} has no change ${this.prevChgId}`
+  }
+}
+
+/** Another change follows that one already: the chain does not fork. Read the newest one and decide again. */
+export class PrevChangeTaken extends Schema.TaggedError<PrevChangeTaken>()("PrevChangeTaken", {
+  accountId: AccountId,
+  prevChgId: BalanceChangeId,
+}) {
+  override get message() {
+    return `change ${this.prevChgId} of account ${this.accountId} has been followed by another`
+  }
+}
+
+/** The balance that was given is not the previous one plus the change. */
+export class BalanceMismatch extends Schema.TaggedError<BalanceMismatch>()("BalanceMismatch", {
+  accountId: AccountId,
+  given: Money.Amount,
+  computed: Money.Amount,
+}) {
+  override get message() {
+    return `the balance of account ${this.accountId} becomes ${this.computed}, not ${this.given}`
+  }
+}
+
+/**
+ * Adds an account without its first row; {@link insertInitialBalance} belongs into the same transaction. One INSERT.
+ * Names are limited by `@banquo/domain/Customer`.
+ */
+export const insertAccount = (
+  custName: string,
+  custAddress: string,
+  currency: Currency,
+): Effect.Effect<AccountId, DatabaseUnavailable | OutcomeUnknown, DbConn> =>
+  Effect.gen(function* () {
+    const { sql } = yield* DbConn
+    const acctId = AccountId.make(crypto.randomUUID())
+    const acctCreateTime = Timestamp.fromMillis(yield* Clock.currentTimeMillis)
+    const account: Account = { acctId, custName, custAddress, currency, acctCreateTime, metadata: null }
+    return yield* within(AccountTable.insert(sql, [account])).pipe(
+      Effect.as(acctId),
+      Effect.catch((error): Effect.Effect<never, DatabaseUnavailable | OutcomeUnknown> => {
+        const fault = faultOf(error)
+        if (fault === "unknown") return Effect.fail(new OutcomeUnknown())
+        return fault === "unsent" || fault === "retry"
+          ? Effect.fail(new DatabaseUnavailable())
+          : Effect.die(defectOf(error))
+      }),
+    )
+  })
+
+/** Adds the first row of an account, with an overdraft limit of zero. `initialBalance` is in ten-thousandths. */
+export const insertInitialBalance = (
+  acctId: AccountId,
+  initialBalance: Money.Money,
+): Effect.Effect<BalanceChangeId, OpenAccountRefusal | AccountNotFound | AmountOutOfRange | WriteError, DbConn> =>
+  Effect.gen(function* () {
+    const account = yield* selectAccountDetails(acctId)
+    if (!Money.isInRange(initialBalance)) return yield* new AmountOutOfRange({ accountId: acctId })
+    const intent: Intent = {
+      ...account,
+      _tag: "OpenAccount",
+      acctIdIsChosen: false,
+      initialBalance: amountOf(initialBalance, account.currency),
+      overdraftLimit: Money.Amount.make("0"),
+    }
+    const { ledgerId } = yield* DbConn
+    const decided = decide({ intent, actor: yield* CurrentActor, idempotencyKey: null }, new Map(), {
+      now: account.acctCreateTime,
+      ids: yield* newIds(1),
+      ledgerId: yield* ledgerId,
+    })
+    if (Result.isFailure(decided)) return yield* Effect.fail(decided.failure)
+    // The account is there already; only its first row is to be added.
+    const isAppended = yield* append([{ ...decided.success, account: null }])
+    return isAppended ? idOf(decided.success) : yield* new AccountAlreadyExists({ accountId: acctId })
+  })
+
+/**
+ * Adds a change after `prevChgId`, the newest one that the caller knows of. Amounts are in ten-thousandths; `balAmt` is the
+ * balance after it, as a check. One SELECT by primary key and one INSERT.
+ */
+export const insertBalanceChange = (
+  acctId: AccountId,
+  prevChgId: BalanceChangeId,
+  chgAmt: Money.Money,
+  balAmt: Money.Money,
+  xactDesc?: string,
+): Effect.Effect<
+  BalanceChangeId,
+  PrevChangeNotFound | PrevChangeTaken | BalanceMismatch | PostTransactionRefusal | WriteError,
+  DbConn
+> =>
+  Effect.gen(function* () {
+    const { ledgerId } = yield* DbConn
+    const [head] = yield* read((sql) =>
+      sql<StateRow & CurrencyRow>`
+      SELECT c.currency, ${sql.literal(stateColumns)} FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
+      WHERE b.bchg_id = ${prevChgId} AND b.acct_id = ${acctId}::UUID`.pipe(
+        Effect.flatMap((rows) =>
+          withOpenHolds(
+            sql,
+            rows.map((row) => tailOfRow(row, acctId)),
+          ),
+        ),
+      ),
+    )
+    if (head === undefined) return yield* new PrevChangeNotFound({ accountId: acctId, prevChgId })
+    if (!Money.isInRange(chgAmt)) return yield* new AmountOutOfRange({ accountId: acctId })
+    const request: Request<PostTransaction> = {
+      intent: {
+        _tag: "PostTransaction",
+        changes: [{ acctId, amount: amountOf(chgAmt, head.currency) }],
+        description: xactDesc ?? null,
+        metadata: null,
+      },
+      actor: yield* CurrentActor,
+      idempotencyKey: null,
+    }
+    const heads = new Map([[acctId, head]])
+    const now = Timestamp.fromMillis(yield* Clock.currentTimeMillis)
+    const ids = yield* newIds(idsMax([request], heads, now))
+    const decided = decide(request, heads, { now, ids, ledgerId: yield* ledgerId })
+    if (Result.isFailure(decided)) return yield* Effect.fail(decided.failure)
+    const computed = Money.sum(head.balance, chgAmt)
+    if (computed !== balAmt) {
+      return yield* new BalanceMismatch({
+        accountId: acctId,
+        given: Money.format(balAmt, Money.decimals),
+        computed: Money.format(computed, Money.decimals),
+      })
+    }
+    const isAppended = yield* append([decided.success])
+    return isAppended ? idOf(decided.success) : yield* new PrevChangeTaken({ accountId: acctId, prevChgId })
+  })
+
+/** With as many decimals as the currency has, or with more where the amount needs them: `decide` refuses it then. */
+const amountOf = (money: Money.Money, currency: Currency): Money.Amount => {
+  const scale = scaleOf(currency)
+  const fits = money % 10n ** BigInt(Money.decimals - scale) === 0n
+  return Money.format(money, fits ? scale : Money.decimals)
+}
+
+const idOf = ({ changes }: Decision): BalanceChangeId => changes[0]!.bchgId
+
+const newIds = (count: number): Effect.Effect<ReadonlyArray<BalanceChangeId>, DatabaseUnavailable, DbConn> =>
+  read((sql, database) => selectNewIds(sql, count, database))
+
+/** What was said of an account when it was opened. */
+export const selectAccountDetails = (
+  acctId: AccountId,
+): Effect.Effect<Account, AccountNotFound | DatabaseUnavailable, DbConn> =>
+  Effect.gen(function* () {
+    const [row] = yield* read(
+      (sql) => sql<AccountTable.AccountRow>`
+      SELECT ${sql.literal(AccountTable.accountColumns)} FROM account c WHERE c.acct_id = ${acctId}::UUID`,
+    )
+    return row === undefined ? yield* new AccountNotFound({ accountId: acctId }) : AccountTable.accountOfRow(row)
+  })
+
+/** The newest change of an account, which holds its state. */
+export const selectLastBalanceChange = (
+  acctId: AccountId,
+): Effect.Effect<PostedChange, AccountNotFound | DatabaseUnavailable, DbConn> =>
+  Effect.flatMap(fetchChangesPage(acctId, { order: "desc", limit: 1 }), ({ changes: [change] }) =>
+    change === undefined ? new AccountNotFound({ accountId: acctId }) : Effect.succeed(change),
+  )
+
+/** The newest 200 changes of an account, newest first. */
+export const selectRecentBalanceChanges = fetchAccountHistory

@@ -1,0 +1,67 @@
+/**
+ * What a proxy does so that a PostgreSQL passes for a CockroachDB: its functions are put in terms of PostgreSQL, and what
+ * CockroachDB would not take is refused. SERIALIZABLE is PostgreSQL's own, which undoes transactions with 40001 as well.
+ * In front of a real CockroachDB nothing needs to be put otherwise, and the same is refused.
+ */
+import type { Dialect } from "@banquo/ledger/Dialect"
+import { isSchemaChange, mixed, objectionTo } from "./ReviewedStatements.ts"
+import { fixtureName } from "./StatementRecorder.ts"
+
+export interface CockroachOptions {
+  /** The database behind the proxy. */
+  readonly dialect: Dialect
+  /** As an answer to `version()`. Default: a sound one, or that of the real one. */
+  readonly version?: string
+  /** How many nodes it says to have; by default three, or as many as the real one has. */
+  readonly nodes?: number
+  /** What it says to be the isolation of connections. Default: what it is. */
+  readonly isolation?: string
+}
+
+export class CockroachStandIn {
+  readonly #substitutes: ReadonlyArray<readonly [string, string]>
+
+  constructor({ dialect, isolation, nodes, version }: CockroachOptions) {
+    const isReal = dialect === "cockroachdb"
+    const said = version ?? (isReal ? undefined : "CockroachDB CCL v25.4.7 (stand-in)")
+    const count = nodes ?? (isReal ? undefined : 3)
+    this.#substitutes = [
+      ...(said === undefined ? [] : [["version()", `'${said}'`] as const]),
+      ...(count === undefined ? [] : [["crdb_internal.gossip_nodes", `generate_series(1, ${count})`] as const]),
+      ...(isolation === undefined
+        ? []
+        : [["current_setting('default_transaction_isolation')", `'${isolation}'`] as const]),
+      ...(isReal ? [] : asPostgres),
+    ]
+  }
+
+  /** What the server gets in the place of an SQL text. */
+  rewrite(sql: string): string {
+    return this.#substitutes.reduce((text, [from, to]) => text.replaceAll(from, to), sql)
+  }
+
+  /** Why CockroachDB would not take a statement; `undefined` if it would. */
+  objectionTo(sql: string, isInTransaction: boolean): string | undefined {
+    return objectionTo(sql, "cockroachdb") ?? (isInTransaction && isSchemaChange(sql) ? mixed : undefined)
+  }
+
+  /** Has been looked at here; what arrives at the server is not what was sent. */
+  startup(message: Buffer): Buffer {
+    const parts = message.toString("utf8", 8).split("\0")
+    const at = parts.indexOf("application_name")
+    if (at >= 0) parts[at + 1] = fixtureName
+    const text = Buffer.from(parts.join("\0"))
+    const head = Buffer.from(message.subarray(0, 8))
+    head.writeInt32BE(8 + text.length, 0)
+    return Buffer.concat([head, text])
+  }
+}
+
+const random = "(1 + floor(random() * 9000000000000000))::INT8"
+
+/** Longer names before those that they contain. */
+const asPostgres: ReadonlyArray<readonly [string, string]> = [
+  ["unordered_unique_rowid()", random],
+  ["unique_rowid()", random],
+  ["AS OF SYSTEM TIME follower_read_timestamp()", "READ ONLY"],
+]

@@ -1,0 +1,741 @@
+/**
+ * Every SQL text of the application, reviewed for both databases: why it is safe there, and how each plans it. A run of the
+ * tests fails when it sends another; read it by the rules of CockroachDB (`restrictions` below), say so here, and it passes.
+ *
+ * White space, the numbers of savepoints, and how often a part of a UNION is repeated make no difference.
+ */
+import type { Dialect } from "@banquo/ledger/Dialect"
+
+export interface Statement {
+  readonly sql: string
+  readonly why: string
+  readonly plan: string
+  /** On this database alone. */
+  readonly only?: Dialect
+}
+
+const change = `b.bchg_id, b.acct_id, b.acct_seq, b.chg_flavor::TEXT AS chg_flavor, b.prev_bchg_id,
+  b.chg_amt::TEXT AS chg_amt, b.balance::TEXT AS balance, b.held_amt::TEXT AS held_amt, b.held::TEXT AS held,
+  b.overdraft_limit::TEXT AS overdraft_limit, b.acct_status::TEXT AS acct_status, b.xact_id, b.hold_id,
+  (b.hold_expires_at AT TIME ZONE 'UTC')::TEXT AS hold_expires_at, b.reverses_xact_id, b.description, b.metadata,
+  b.idem_key, b.request_hash, b.actor, (b.effective_time AT TIME ZONE 'UTC')::TEXT AS effective_time,
+  (b.chg_create_time AT TIME ZONE 'UTC')::TEXT AS chg_create_time, b.chg_hash`
+
+const state = `b.bchg_id, b.acct_seq, b.balance::TEXT AS balance, b.held::TEXT AS held,
+  b.overdraft_limit::TEXT AS overdraft_limit, b.acct_status::TEXT AS acct_status,
+  (b.chg_create_time AT TIME ZONE 'UTC')::TEXT AS chg_create_time, b.chg_hash`
+
+const account = `c.acct_id, c.cust_name, c.cust_address, c.currency,
+  (c.acct_create_time AT TIME ZONE 'UTC')::TEXT AS acct_create_time, c.metadata`
+
+const correctedAccount = (upTo: string) => `c.acct_id,
+  COALESCE((SELECT k.cust_name FROM account_correction k WHERE k.acct_id = c.acct_id AND k.acct_seq <= ${upTo}
+    AND k.cust_name IS NOT NULL ORDER BY k.acct_seq DESC LIMIT 1), c.cust_name) AS cust_name,
+  COALESCE((SELECT k.cust_address FROM account_correction k WHERE k.acct_id = c.acct_id AND k.acct_seq <= ${upTo}
+    AND k.cust_address IS NOT NULL ORDER BY k.acct_seq DESC LIMIT 1), c.cust_address) AS cust_address,
+  c.currency, (c.acct_create_time AT TIME ZONE 'UTC')::TEXT AS acct_create_time, c.metadata`
+
+const columns = `bchg_id, acct_id, acct_seq, chg_flavor, prev_bchg_id, chg_amt, balance, held_amt, held, overdraft_limit,
+  acct_status, xact_id, hold_id, hold_expires_at, reverses_xact_id, description, metadata, idem_key, request_hash, actor,
+  effective_time, chg_create_time, chg_hash`
+
+const movement = `b.acct_seq, b.bchg_id, b.xact_id, b.chg_flavor::TEXT AS chg_flavor, b.chg_amt::TEXT AS chg_amt,
+  b.description, (b.effective_time AT TIME ZONE 'UTC')::TEXT AS effective_time,
+  (b.chg_create_time AT TIME ZONE 'UTC')::TEXT AS chg_create_time`
+
+const turnovers = `count(*) FILTER (WHERE b.chg_amt < 0) AS debit_count,
+  COALESCE(-sum(b.chg_amt) FILTER (WHERE b.chg_amt < 0), 0)::TEXT AS debits,
+  count(*) FILTER (WHERE b.chg_amt > 0) AS credit_count,
+  COALESCE(sum(b.chg_amt) FILTER (WHERE b.chg_amt > 0), 0)::TEXT AS credits`
+
+/** On the axis of the ledger's own time all rows count, on that of the world those whose two times agree. */
+const axes = ["true", "b.effective_time = b.chg_create_time"] as const
+
+/** What both databases do with DDL: once per database, each statement by itself and harmless when it comes again. */
+const ddl = { plan: "A change of the schema, in a transaction of its own." } as const
+
+const page = (order: "ASC" | "DESC"): Statement => ({
+  sql: `SELECT c.currency, ${change},
+      (SELECT max(x.acct_seq) FROM balance_change x WHERE x.acct_id = $1::UUID) AS tail_seq
+    FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
+    WHERE b.acct_id = $2::UUID AND b.acct_seq > $3 AND b.acct_seq < $4 ORDER BY b.acct_seq ${order} LIMIT $5`,
+  why: "A read of rows that never change, and of the tail's sequence in the same state.",
+  plan: "A range of (acct_id, acct_seq) from its bound on, as many rows as the limit; one look at account; one end of the range.",
+})
+
+export const reviewed: ReadonlyArray<Statement> = [
+  // Transactions
+  {
+    sql: "BEGIN",
+    why: "READ COMMITTED on PostgreSQL, where the unique constraints guard; SERIALIZABLE on CockroachDB, by the connection.",
+    plan: "No data.",
+  },
+  {
+    sql: "BEGIN TRANSACTION AS OF SYSTEM TIME follower_read_timestamp()",
+    only: "cockroachdb",
+    why: "Reads only, of a state about five seconds old, where the caller asked for that.",
+    plan: "No data. What follows is answered by the nearest replica, and neither waits nor is waited for.",
+  },
+  {
+    sql: "COMMIT",
+    why: "Its lost answer is an unknown outcome; ROLLBACK as its answer is an error.",
+    plan: "No data; one consensus round on CockroachDB.",
+  },
+  { sql: "ROLLBACK", why: "Also where there is nothing to roll back any more.", plan: "No data." },
+  {
+    sql: "SAVEPOINT effect_sql_n",
+    why: "Keeps the caller's transaction usable after a conflict.",
+    plan: "No data.",
+  },
+  { sql: "RELEASE SAVEPOINT effect_sql_n", why: "Both can nest them.", plan: "No data." },
+  {
+    sql: "ROLLBACK TO SAVEPOINT effect_sql_n",
+    why: "After 23505. After 40001 CockroachDB refuses it, and the whole transaction is run again.",
+    plan: "No data.",
+  },
+
+  // What database it is
+  { sql: "SELECT version() AS version", why: "Tells the dialect. Once in a process.", plan: "No data." },
+  {
+    sql: "SELECT count(*) AS nodes FROM crdb_internal.gossip_nodes",
+    only: "cockroachdb",
+    why: "Tells how many nodes there are. Refused to most roles, and then taken to be several.",
+    plan: "In the memory of one node. Once in a process.",
+  },
+  {
+    sql: "SELECT current_setting('default_transaction_isolation') AS isolation",
+    only: "cockroachdb",
+    why: "A connection that is not SERIALIZABLE is not used.",
+    plan: "No data. Once for each connection.",
+  },
+
+  // Ids
+  {
+    sql: "SELECT unique_rowid() AS id FROM generate_series(1, $1::INT8)",
+    why: "A function of ours on PostgreSQL; CockroachDB's own on one node. Volatile, so each row has its own.",
+    plan: "No table; the sequence of PostgreSQL is not part of any transaction. 2 000 at a time.",
+  },
+  {
+    sql: "SELECT unordered_unique_rowid() AS id FROM generate_series(1, $1::INT8)",
+    only: "cockroachdb",
+    why: "Ids that are spread over the ranges, or one node would take all inserts.",
+    plan: "No table. 2 000 at a time.",
+  },
+
+  // Writing
+  {
+    sql: `INSERT INTO balance_change (${columns})
+      SELECT r.bchg_id, r.acct_id, r.acct_seq, r.chg_flavor::bal_chg_flavor, r.prev_bchg_id, r.chg_amt::DECIMAL,
+        r.balance::DECIMAL, r.held_amt::DECIMAL, r.held::DECIMAL, r.overdraft_limit::DECIMAL, r.acct_status::acct_status,
+        r.xact_id, r.hold_id, r.hold_expires_at::TIMESTAMPTZ, r.reverses_xact_id, r.description, r.metadata::JSONB,
+        r.idem_key, r.request_hash, r.actor, r.effective_time::TIMESTAMPTZ, r.chg_create_time::TIMESTAMPTZ, r.chg_hash
+      FROM unnest( $1::INT8[], $2::UUID[], $3::INT8[], $4::TEXT[], $5::INT8[], $6::TEXT[], $7::TEXT[], $8::TEXT[],
+        $9::TEXT[], $10::TEXT[], $11::TEXT[], $12::INT8[], $13::INT8[], $14::TEXT[], $15::INT8[], $16::TEXT[],
+        $17::TEXT[], $18::TEXT[], $19::BYTEA[], $20::TEXT[], $21::TEXT[], $22::TEXT[], $23::BYTEA[] ) AS r(${columns})`,
+    why: `All rows or none; every column is said, ids among them, so that it may be sent again. Sorted by account and sequence,
+      or batches deadlock. No RETURNING: the answer stays under 16 KiB, and CockroachDB may try again by itself.`,
+    plan: "The root of an implicit transaction, so it commits by itself; looks up unique keys of what it writes, nothing else.",
+  },
+  {
+    sql: `INSERT INTO account (acct_id, cust_name, cust_address, currency, acct_create_time, metadata)
+      SELECT r.acct_id, r.cust_name, r.cust_address, r.currency, r.acct_create_time::TIMESTAMPTZ, r.metadata::JSONB
+      FROM unnest( $1::UUID[], $2::TEXT[], $3::TEXT[], $4::TEXT[], $5::TEXT[], $6::TEXT[] )
+        AS r(acct_id, cust_name, cust_address, currency, acct_create_time, metadata)`,
+    why: "In one transaction with the first rows. The id is chosen before, so it may be sent again.",
+    plan: "Looks up the primary key of what it writes.",
+  },
+  {
+    sql: `INSERT INTO account_correction (acct_id, acct_seq, cust_name, cust_address)
+      SELECT r.acct_id, r.acct_seq, r.cust_name, r.cust_address
+      FROM unnest( $1::UUID[], $2::INT8[], $3::TEXT[], $4::TEXT[] ) AS r(acct_id, acct_seq, cust_name, cust_address)`,
+    why: `In one transaction with the TERMS rows of the same sequences, and sorted as they are, so that batches do not deadlock.
+      Whose sequence was taken is undone with them.`,
+    plan: "Looks up the primary key of what it writes. That transaction does not commit by itself: corrections are rare.",
+  },
+
+  // Reading
+  {
+    sql: `SELECT a.acct_id, c.currency, ${state} FROM unnest($1::UUID[]) AS a(acct_id)
+      JOIN account c ON c.acct_id = a.acct_id
+      JOIN LATERAL ( SELECT * FROM balance_change x WHERE x.acct_id = a.acct_id ORDER BY x.acct_seq DESC LIMIT 1 ) b ON true`,
+    only: "postgresql",
+    why: "The tail is the row of the highest sequence. CockroachDB would read the whole past of each account.",
+    plan: "For each account one look at account and one end of the range of (acct_id, acct_seq).",
+  },
+  {
+    sql: `(SELECT b.acct_id, c.currency, ${state} FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
+      WHERE b.acct_id = $1::UUID ORDER BY b.acct_seq DESC LIMIT 1) UNION ALL (SELECT b.acct_id, c.currency, ${state}
+      FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
+      WHERE b.acct_id = $2::UUID ORDER BY b.acct_seq DESC LIMIT 1)`,
+    only: "cockroachdb",
+    why: "As the one before. 1, 2, 4, … 64 parts, so that seven texts are prepared.",
+    plan: "For each part a reverse scan of (acct_id, acct_seq) of one row, and one look at account.",
+  },
+  page("ASC"),
+  page("DESC"),
+  {
+    sql: `SELECT ${correctedAccount("b.acct_seq")}, ${state}
+      FROM (SELECT * FROM balance_change WHERE acct_id = $1::UUID ORDER BY acct_seq DESC LIMIT 1) b
+      JOIN account c ON c.acct_id = b.acct_id`,
+    why: `A read of one state. CockroachDB makes joins of the two subqueries: with the LIMIT outside, they would be made for the
+      whole past of the account.`,
+    plan: `A reverse scan of (acct_id, acct_seq) of one row; one look at account; the range of its few corrections, twice, of
+      which PostgreSQL reads the end.`,
+  },
+  {
+    sql: `SELECT ${correctedAccount("b.acct_seq")}, ${state} FROM account c JOIN balance_change b ON b.acct_id = c.acct_id
+      WHERE c.acct_id = $1::UUID AND b.acct_seq = $2`,
+    why: "A read of rows that never change: corrections belong to changes up to that one.",
+    plan: "By the key of each table one row; the range of the account's few corrections, twice.",
+  },
+  {
+    sql: `SELECT ${account} FROM account c WHERE c.acct_id = $1::UUID`,
+    why: "A read of a row that never changes.",
+    plan: "By primary key.",
+  },
+  {
+    sql: `SELECT ${correctedAccount("9223372036854775807")} FROM ( SELECT * FROM account a WHERE a.acct_id > $1::UUID
+        AND EXISTS (SELECT 1 FROM balance_change i WHERE i.acct_id = a.acct_id AND i.acct_seq = 0)
+        ORDER BY a.acct_id LIMIT $2 ) c ORDER BY c.acct_id`,
+    why: `Customers as last corrected; the states come by a statement of their own. The page is cut before the subqueries, of
+      which CockroachDB makes joins.`,
+    plan: `A range of the primary key, and for each row one look at (acct_id, acct_seq); then for each row of the page the range
+      of its few corrections, twice.`,
+  },
+  {
+    sql: "SELECT 1 AS one FROM account WHERE acct_id = $1::UUID",
+    why: "A read of a row that never changes.",
+    plan: "By primary key.",
+  },
+  {
+    sql: `SELECT c.currency, ${state} FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
+      WHERE b.bchg_id = $1 AND b.acct_id = $2::UUID`,
+    why: "A read of rows that never change.",
+    plan: "By the primary keys of both tables.",
+  },
+  {
+    sql: "SELECT 1 AS one FROM balance_change WHERE bchg_id = $1",
+    why: "Tells how a write ended whose answer was lost: its rows are there together or not at all.",
+    plan: "By primary key.",
+  },
+  {
+    sql: `SELECT c.currency, ${change} FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
+      WHERE b.bchg_id = $1 AND b.xact_id = b.bchg_id
+      UNION ALL SELECT c.currency, ${change} FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
+      WHERE b.xact_id BETWEEN $2 AND $3 AND b.xact_id <> b.bchg_id ORDER BY bchg_id`,
+    why: "A read of rows that never change. Ids are an order within a transaction: they were given in that order.",
+    plan: `By primary key, and by the partial index on xact_id, whose condition is said as it stands there: after an equality
+      CockroachDB would have put the constant in the place of xact_id.`,
+  },
+  {
+    sql: "SELECT xact_id, request_hash FROM balance_change WHERE idem_key = $1",
+    why: "Tells what a key has been used for.",
+    plan: "By the partial unique index on idem_key: what equals a value is not NULL.",
+  },
+  {
+    sql: "SELECT idem_key FROM balance_change WHERE idem_key = ANY($1::TEXT[])",
+    why: "Tells which keys of a batch have been used.",
+    plan: "By the partial unique index on idem_key, a look for each.",
+  },
+  {
+    sql: "SELECT xact_id, request_hash FROM balance_change WHERE acct_id = $1::UUID AND acct_seq = 0",
+    why: "Tells what an account was opened by.",
+    plan: "By (acct_id, acct_seq).",
+  },
+
+  // Holds
+  {
+    sql: `SELECT b.acct_seq, b.bchg_id, b.hold_id, b.held_amt::TEXT AS held_amt,
+        (b.hold_expires_at AT TIME ZONE 'UTC')::TEXT AS hold_expires_at FROM balance_change b
+      WHERE b.acct_id = $1::UUID AND b.hold_id IS NOT NULL AND b.acct_seq < $2 ORDER BY b.acct_seq DESC LIMIT $3`,
+    why: "Rows up to a fixed sequence never change. Only for accounts that hold something.",
+    plan: "A reverse scan of the partial index on holds of an account, whose condition is said; as many rows as the limit are read.",
+  },
+  {
+    sql: `SELECT (SELECT c.currency FROM account c WHERE c.acct_id = b.acct_id) AS currency, ${change}
+      FROM balance_change b WHERE b.hold_id = $1 ORDER BY b.acct_seq`,
+    why: "A read of rows that never change. By sequence: on CockroachDB the ids of different transactions are no order.",
+    plan: "A few entries of the partial index on hold_id, and their rows; account by its primary key, whatever the statistics say: a join was planned as a scan of all accounts while they were young.",
+  },
+  {
+    sql: `SELECT c.currency, ${change} FROM ( SELECT bchg_id, acct_seq FROM balance_change
+        WHERE acct_id = $1::UUID AND hold_id IS NOT NULL AND hold_id = bchg_id AND acct_seq < $2
+        ORDER BY acct_seq DESC LIMIT $3 ) h JOIN balance_change b ON b.hold_id = h.bchg_id AND b.hold_id IS NOT NULL
+      JOIN account c ON c.acct_id = b.acct_id ORDER BY h.acct_seq DESC, b.acct_seq`,
+    why: "A read of rows that never change. A hold is its first row, and a page is cut by those before it is joined.",
+    plan: `A reverse scan of the partial index on holds of an account until so many have begun, each row looked at; for each hold
+      the partial index on hold_id, whose condition is said, because the join alone might not imply it to CockroachDB.`,
+  },
+  {
+    sql: `SELECT h.acct_id, h.bchg_id, (h.hold_expires_at AT TIME ZONE 'UTC')::TEXT AS hold_expires_at,
+        (SELECT sum(b.held_amt) FROM balance_change b WHERE b.hold_id = h.hold_id AND b.hold_id IS NOT NULL) > 0 AS is_open
+      FROM ( SELECT acct_id, bchg_id, hold_id, hold_expires_at FROM balance_change
+        WHERE hold_expires_at IS NOT NULL AND hold_expires_at <= $1::TIMESTAMPTZ
+          AND (hold_expires_at, bchg_id) > ($2::TIMESTAMPTZ, $3)
+        ORDER BY hold_expires_at, bchg_id LIMIT $4 ) h ORDER BY h.hold_expires_at, h.bchg_id`,
+    why: `Tells whose holds to look at; what is released is decided by the chain of each account. Ids only tell rows of one
+      instant apart, in any order. The page is cut before the sums, of which CockroachDB makes a join.`,
+    plan: `The partial index on expiry in its order, whose condition is said, from a place on, as many rows as the limit; for each
+      the partial index on hold_id, whose condition is said.`,
+  },
+
+  // Reversals
+  {
+    sql: `SELECT reverses_xact_id AS xact_id, acct_id, sum(chg_amt)::DECIMAL(19,4)::TEXT AS amt FROM balance_change
+      WHERE reverses_xact_id = ANY($1::INT8[]) GROUP BY reverses_xact_id, acct_id`,
+    why: `What was taken back so far. Of two reversals at once one meets the tail that the other has written, and reads this
+      again: a reversal writes to the accounts of what it reverses.`,
+    plan: "By the partial index on reverses_xact_id, a range for each: what equals a value is not NULL.",
+  },
+
+  // The past
+  ...(["ASC", "DESC"] as const).map((order): Statement => ({
+    sql: `SELECT c.currency, ${change} FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
+      WHERE b.acct_id = $1::UUID AND b.acct_seq >= $2 AND b.acct_seq <= $3 ORDER BY b.acct_seq ${order}`,
+    why: "A window of rows that never change; a stream is many of them.",
+    plan: "A range of (acct_id, acct_seq) of at most a page; one look at account.",
+  })),
+  {
+    sql: `SELECT c.currency, ${state} FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
+      WHERE b.acct_id = $1::UUID AND b.acct_seq = ANY($2::INT8[])`,
+    why: "A read of rows that never change.",
+    plan: "By (acct_id, acct_seq), a look for each; one look at account.",
+  },
+  {
+    sql: `SELECT b.acct_seq, (b.chg_create_time AT TIME ZONE 'UTC')::TEXT AS chg_create_time FROM balance_change b
+      WHERE b.acct_id = $1::UUID AND b.acct_seq = ANY($2::INT8[])`,
+    why: "A read of rows that never change.",
+    plan: "By (acct_id, acct_seq), a look for each.",
+  },
+  {
+    sql: `SELECT ((SELECT COALESCE(sum(b.chg_amt), 0) FROM balance_change b WHERE b.acct_id = $1::UUID
+        AND b.effective_time <> b.chg_create_time AND b.effective_time <= $2::TIMESTAMPTZ
+        AND b.acct_seq > $3 AND b.acct_seq <= $4)
+      - (SELECT COALESCE(sum(b.chg_amt), 0) FROM balance_change b WHERE b.acct_id = $5::UUID
+        AND b.effective_time <> b.chg_create_time AND b.effective_time > $6::TIMESTAMPTZ
+        AND b.acct_seq <= $7))::TEXT AS correction`,
+    why: "Rows up to a fixed sequence never change. Both take -infinity for what lies before the year 1.",
+    plan: "Two ranges of the partial index on effective_time, whose condition is said, and which holds the amount.",
+  },
+  ...axes.flatMap((agreeing): ReadonlyArray<Statement> => [
+    {
+      sql: `SELECT ${turnovers} FROM balance_change b
+        WHERE b.acct_id = $1::UUID AND b.acct_seq > $2 AND b.acct_seq <= $3 AND ${agreeing}`,
+      why: "Rows up to a fixed sequence never change.",
+      plan: "A range of (acct_id, acct_seq) of at most 100 000 rows, each read.",
+    },
+    {
+      sql: `SELECT ${movement} FROM balance_change b WHERE b.acct_id = $1::UUID AND b.acct_seq > $2 AND b.acct_seq <= $3
+        AND b.chg_amt <> 0 AND ${agreeing} ORDER BY b.acct_seq`,
+      why: "Rows up to a fixed sequence never change.",
+      plan: "A range of (acct_id, acct_seq) of at most a page, each row read.",
+    },
+  ]),
+  {
+    sql: `SELECT ${turnovers} FROM balance_change b WHERE b.acct_id = $1::UUID AND b.effective_time <> b.chg_create_time
+      AND b.effective_time >= $2::TIMESTAMPTZ AND b.effective_time < $3::TIMESTAMPTZ AND b.acct_seq <= $4`,
+    why: "Rows up to a fixed sequence never change.",
+    plan: "A range of the partial index on effective_time, whose condition is said, and which holds the amount.",
+  },
+  {
+    sql: `SELECT ${movement} FROM balance_change b WHERE b.acct_id = $1::UUID AND b.effective_time <> b.chg_create_time
+      AND (b.effective_time, b.acct_seq) > ($2::TIMESTAMPTZ, $3) AND b.effective_time < $4::TIMESTAMPTZ
+      AND b.acct_seq <= $5 AND b.chg_amt <> 0 ORDER BY b.effective_time, b.acct_seq LIMIT $6`,
+    why: "Rows up to a fixed sequence never change.",
+    plan: "The partial index on effective_time in its order, from a place on; as many rows as the limit are read.",
+  },
+  { sql: "SELECT ledger_id FROM ledger", why: "Never changes. Once in a process.", plan: "A table of one row." },
+
+  // The verifier: reads everything, a page at a time, each in its own transaction
+  {
+    sql: `SELECT ${change} FROM balance_change b WHERE (b.acct_id, b.acct_seq) > ($1::UUID, $2::INT8)
+      ORDER BY b.acct_id, b.acct_seq LIMIT $3`,
+    why: "Rows never change, so pages that are read one after the other fit together, whatever is appended between them.",
+    plan: "The unique index on (acct_id, acct_seq) in its order, from a place on; as many rows as the limit are read.",
+  },
+  {
+    sql: `SELECT ${account} FROM account c WHERE c.acct_id = ANY($1::UUID[])`,
+    why: "The rows of accounts never change.",
+    plan: "One look at the primary key for each.",
+  },
+  {
+    sql: `SELECT c.acct_id, b.acct_seq IS NOT NULL AS is_begun
+      FROM account c LEFT JOIN balance_change b ON b.acct_id = c.acct_id AND b.acct_seq = 0
+      WHERE c.acct_id > $1::UUID ORDER BY c.acct_id LIMIT $2`,
+    why: `An account and its first row come in one transaction, so one state of both is never without. At most one row is
+      joined, so the limit is that of accounts.`,
+    plan: "The primary key in its order, from a place on; for each account one look at the index on (acct_id, acct_seq).",
+  },
+  {
+    sql: `SELECT DISTINCT b.xact_id FROM balance_change b WHERE b.xact_id <> b.bchg_id AND b.xact_id > $1
+      ORDER BY b.xact_id LIMIT $2`,
+    why: "What is committed beyond the place while pages are read is read or not; either is whole.",
+    plan: "The partial index on xact_id, whose condition is said, in its order, from a place on.",
+  },
+  {
+    sql: `SELECT b.bchg_id, b.xact_id, b.acct_id, b.chg_amt::TEXT AS chg_amt, COALESCE(c.currency, '') AS currency
+      FROM balance_change b LEFT JOIN account c ON c.acct_id = b.acct_id
+      WHERE b.bchg_id = ANY($1::INT8[]) AND b.xact_id = b.bchg_id
+      UNION ALL
+      SELECT b.bchg_id, b.xact_id, b.acct_id, b.chg_amt::TEXT AS chg_amt, COALESCE(c.currency, '') AS currency
+      FROM balance_change b LEFT JOIN account c ON c.acct_id = b.acct_id
+      WHERE b.xact_id = ANY($2::INT8[]) AND b.xact_id <> b.bchg_id`,
+    why: "Rows of a transaction come by one INSERT, and never change.",
+    plan: "One look at the primary key for each, and at the partial index on xact_id; one look at account for each row.",
+  },
+  {
+    sql: `SELECT DISTINCT b.reverses_xact_id AS xact_id FROM balance_change b
+      WHERE b.reverses_xact_id IS NOT NULL AND b.reverses_xact_id > $1 ORDER BY b.reverses_xact_id LIMIT $2`,
+    why: "As for transactions.",
+    plan: "The partial index on reverses_xact_id, whose condition is said, in its order, from a place on.",
+  },
+  {
+    sql: `SELECT b.reverses_xact_id AS xact_id, b.acct_id, sum(b.chg_amt)::TEXT AS taken FROM balance_change b
+      WHERE b.reverses_xact_id = ANY($1::INT8[]) GROUP BY b.reverses_xact_id, b.acct_id`,
+    why: "Sums of decimals are exact. One state of all rows.",
+    plan: "One look at the partial index on reverses_xact_id for each; equality excludes NULL, so it may be used.",
+  },
+
+  // The migrator
+  {
+    sql: "SELECT version FROM schema_version",
+    why: "Tells what is to be done, while the lease is held.",
+    plan: "A table of a few rows.",
+  },
+  {
+    sql: "SELECT version FROM schema_version ORDER BY version DESC LIMIT 1",
+    why: "Tells whether this build can serve. 42P01 where nothing was migrated, on both.",
+    plan: "The end of the primary key.",
+  },
+  {
+    sql: "INSERT INTO schema_version (version) VALUES ($1) ON CONFLICT (version) DO NOTHING",
+    why: "After the last step of a version; again is the same.",
+    plan: "By primary key.",
+  },
+  {
+    sql: "INSERT INTO schema_lease (id) VALUES (1) ON CONFLICT (id) DO NOTHING",
+    why: "The one row there is; again is the same.",
+    plan: "By primary key.",
+  },
+  {
+    sql: `UPDATE schema_lease SET owner = $1, expires_at = now() + INTERVAL '15 seconds'
+      WHERE id = 1 AND (owner IS NULL OR owner = $2 OR expires_at < now()) RETURNING id`,
+    why: "Whoever gets the row back has the lease: there are no advisory locks.",
+    plan: "By primary key.",
+  },
+  {
+    sql: "SELECT owner FROM schema_lease WHERE id = 1",
+    why: "For the message of who waits.",
+    plan: "By primary key.",
+  },
+  {
+    sql: `UPDATE schema_lease SET expires_at = now() + INTERVAL '15 seconds' WHERE id = 1 AND owner = $1 RETURNING id`,
+    why: "No row: the lease was lost.",
+    plan: "By primary key.",
+  },
+  {
+    sql: "UPDATE schema_lease SET owner = NULL WHERE id = 1 AND owner = $1",
+    why: "Only one's own lease is given back.",
+    plan: "By primary key.",
+  },
+  ...["banquo_app", "banquo_auditor"].flatMap((role): ReadonlyArray<Statement> => [
+    {
+      sql: `SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = '${role}'`,
+      why: "Both have the catalog, and neither CREATE ROLE IF NOT EXISTS.",
+      plan: "The catalog.",
+    },
+    { sql: `CREATE ROLE ${role}`, why: "Only where it is not there; 42710 when another was first.", ...ddl },
+  ]),
+
+  // The schema
+  {
+    sql: `CREATE TABLE IF NOT EXISTS schema_version ( version INT8 NOT NULL, applied_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+      CONSTRAINT schema_version_pkey PRIMARY KEY (version))`,
+    why: "Every constraint has a name, or the two would give it different ones.",
+    ...ddl,
+  },
+  {
+    sql: `CREATE TABLE IF NOT EXISTS schema_lease ( id INT8 NOT NULL, owner TEXT,
+      expires_at TIMESTAMPTZ NOT NULL DEFAULT now(), CONSTRAINT schema_lease_pkey PRIMARY KEY (id))`,
+    why: "As the one before.",
+    ...ddl,
+  },
+  {
+    sql: "CREATE SEQUENCE IF NOT EXISTS bchg_id_seq AS INT8",
+    only: "postgresql",
+    why: "On CockroachDB a sequence is one hot row.",
+    ...ddl,
+  },
+  {
+    sql: `CREATE OR REPLACE FUNCTION unique_rowid() RETURNS INT8 LANGUAGE SQL VOLATILE
+      RETURN nextval('bchg_id_seq'::REGCLASS)`,
+    only: "postgresql",
+    why: "CockroachDB brings it along.",
+    ...ddl,
+  },
+  {
+    sql: "CREATE TYPE bal_chg_flavor AS ENUM ('INITIAL', 'FLOW', 'HOLD', 'CAPTURE', 'RELEASE', 'TERMS')",
+    why: "42710 when it is there. PostgreSQL has no IF NOT EXISTS for types.",
+    ...ddl,
+  },
+  {
+    sql: "CREATE TYPE acct_status AS ENUM ('open', 'debits_frozen', 'credits_frozen', 'frozen', 'closed')",
+    why: "As the one before.",
+    ...ddl,
+  },
+  {
+    sql: `CREATE TABLE IF NOT EXISTS ledger ( id INT8 NOT NULL DEFAULT 1, ledger_id UUID NOT NULL DEFAULT gen_random_uuid(),
+      CONSTRAINT ledger_pkey PRIMARY KEY (id), CONSTRAINT ledger_single_check CHECK (id = 1))`,
+    why: "Both have gen_random_uuid().",
+    ...ddl,
+  },
+  {
+    sql: "INSERT INTO ledger (id) VALUES (1) ON CONFLICT (id) DO NOTHING",
+    why: "The first one gives the ledger its id; again is the same. No chain hangs on this table.",
+    plan: "By primary key.",
+  },
+  {
+    sql: `CREATE TABLE IF NOT EXISTS account ( acct_id UUID NOT NULL, cust_name TEXT NOT NULL, cust_address TEXT NOT NULL,
+      currency TEXT NOT NULL, acct_create_time TIMESTAMPTZ NOT NULL, metadata JSONB,
+      CONSTRAINT account_pkey PRIMARY KEY (acct_id), CONSTRAINT account_currency_check CHECK (length(currency) = 3))`,
+    why: "Types that both have, and a key that is random, so that inserts are spread.",
+    ...ddl,
+  },
+  {
+    sql: `CREATE TABLE IF NOT EXISTS balance_change ( bchg_id INT8 NOT NULL DEFAULT unique_rowid(), acct_id UUID NOT NULL,
+      acct_seq INT8 NOT NULL, chg_flavor bal_chg_flavor NOT NULL, prev_bchg_id INT8, chg_amt DECIMAL(19,4) NOT NULL,
+      balance DECIMAL(19,4) NOT NULL, held_amt DECIMAL(19,4) NOT NULL, held DECIMAL(19,4) NOT NULL,
+      overdraft_limit DECIMAL(19,4), acct_status acct_status NOT NULL, xact_id INT8 NOT NULL, hold_id INT8,
+      hold_expires_at TIMESTAMPTZ, reverses_xact_id INT8, description TEXT, metadata JSONB, idem_key TEXT,
+      request_hash BYTEA, actor TEXT NOT NULL, effective_time TIMESTAMPTZ NOT NULL, chg_create_time TIMESTAMPTZ NOT NULL,
+      chg_hash BYTEA NOT NULL, CONSTRAINT balance_change_pkey PRIMARY KEY (bchg_id),
+      CONSTRAINT balance_change_acct_seq_key UNIQUE (acct_id, acct_seq),
+      CONSTRAINT balance_change_prev_key UNIQUE (prev_bchg_id),
+      CONSTRAINT balance_change_link_check CHECK ( acct_seq >= 0 AND (acct_seq = 0) = (prev_bchg_id IS NULL)
+        AND (acct_seq = 0) = (chg_flavor = 'INITIAL') AND (prev_bchg_id IS NULL OR prev_bchg_id <> bchg_id)),
+      CONSTRAINT balance_change_flavor_check CHECK (CASE chg_flavor
+        WHEN 'INITIAL' THEN held_amt = 0 AND held = 0 AND balance = chg_amt AND hold_id IS NULL
+        WHEN 'FLOW' THEN chg_amt <> 0 AND held_amt = 0 AND hold_id IS NULL
+        WHEN 'HOLD' THEN chg_amt = 0 AND held_amt > 0 AND hold_id IS NOT NULL
+        WHEN 'CAPTURE' THEN chg_amt < 0 AND held_amt < 0 AND hold_id IS NOT NULL
+        WHEN 'RELEASE' THEN chg_amt = 0 AND held_amt < 0 AND hold_id IS NOT NULL
+        ELSE chg_amt = 0 AND held_amt = 0 AND hold_id IS NULL END),
+      CONSTRAINT balance_change_chg_amt_check CHECK (chg_amt BETWEEN -99999999999999.9999 AND 99999999999999.9999),
+      CONSTRAINT balance_change_balance_check CHECK (balance BETWEEN -99999999999999.9999 AND 99999999999999.9999),
+      CONSTRAINT balance_change_held_amt_check CHECK (held_amt BETWEEN -99999999999999.9999 AND 99999999999999.9999),
+      CONSTRAINT balance_change_held_check CHECK (held BETWEEN 0 AND 99999999999999.9999),
+      CONSTRAINT balance_change_overdraft_limit_check CHECK (overdraft_limit IS NULL OR overdraft_limit BETWEEN 0 AND 99999999999999.9999),
+      CONSTRAINT balance_change_funds_check CHECK ( overdraft_limit IS NULL OR balance - held + overdraft_limit >= 0),
+      CONSTRAINT balance_change_closed_check CHECK (
+        acct_status <> 'closed' OR (chg_flavor = 'TERMS' AND balance = 0 AND held = 0)),
+      CONSTRAINT balance_change_idem_key_check CHECK (
+        idem_key IS NULL OR (xact_id = bchg_id AND request_hash IS NOT NULL)),
+      CONSTRAINT balance_change_hash_check CHECK (
+        length(chg_hash) = 32 AND (request_hash IS NULL OR length(request_hash) = 32)))`,
+    why: `NaN is above all numbers on PostgreSQL and below them on CockroachDB: both ends are checked. The default of the id is
+      never used by the application. UNIQUE takes any number of NULLs on both.`,
+    ...ddl,
+  },
+  {
+    sql: `CREATE UNIQUE INDEX IF NOT EXISTS balance_change_idem_key_key ON balance_change (idem_key)
+      WHERE idem_key IS NOT NULL`,
+    why: "Partial indexes are in both.",
+    ...ddl,
+  },
+  {
+    sql: `CREATE INDEX IF NOT EXISTS balance_change_xact_id_idx ON balance_change (xact_id) WHERE xact_id <> bchg_id`,
+    why: "Used only where a query says the same condition.",
+    ...ddl,
+  },
+  {
+    sql: `CREATE INDEX IF NOT EXISTS balance_change_hold_id_idx ON balance_change (hold_id, acct_seq)
+      WHERE hold_id IS NOT NULL`,
+    why: "The rows of a hold in their order: no other index, nor a scan of it, is as cheap, whatever the statistics say.",
+    ...ddl,
+  },
+  {
+    sql: `CREATE INDEX IF NOT EXISTS balance_change_reverses_xact_id_idx ON balance_change (reverses_xact_id)
+      WHERE reverses_xact_id IS NOT NULL`,
+    why: "Used wherever the column equals a value.",
+    ...ddl,
+  },
+  ...["effective_time", "acct_holds", "hold_expires_at"].flatMap((name): ReadonlyArray<Statement> => [
+    {
+      sql: `SELECT 1 AS one WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_index
+        WHERE indexrelid = to_regclass('balance_change_${name}_idx') AND NOT indisvalid)`,
+      only: "postgresql",
+      why: "An index whose building was ended is not dropped by itself.",
+      plan: "The catalog.",
+    },
+    {
+      sql: `DROP INDEX CONCURRENTLY IF EXISTS balance_change_${name}_idx`,
+      only: "postgresql",
+      why: "Only one that is broken.",
+      ...ddl,
+    },
+  ]),
+  {
+    sql: `CREATE INDEX CONCURRENTLY IF NOT EXISTS balance_change_effective_time_idx
+      ON balance_change (acct_id, effective_time, acct_seq) INCLUDE (chg_amt) WHERE effective_time <> chg_create_time`,
+    why: "CockroachDB builds every index while others write, and takes CONCURRENTLY and INCLUDE for what they are.",
+    plan: "Outside of any transaction.",
+  },
+  {
+    sql: `CREATE INDEX CONCURRENTLY IF NOT EXISTS balance_change_acct_holds_idx
+      ON balance_change (acct_id, acct_seq) WHERE hold_id IS NOT NULL`,
+    why: "Spread by account, as all inserts are; others write nothing to it.",
+    plan: "Outside of any transaction.",
+  },
+  {
+    sql: `CREATE INDEX CONCURRENTLY IF NOT EXISTS balance_change_hold_expires_at_idx
+      ON balance_change (hold_expires_at, bchg_id) WHERE hold_expires_at IS NOT NULL`,
+    why: `By a time, and still no hot range on CockroachDB: each hold says when it expires, and those are few beside all changes.`,
+    plan: "Outside of any transaction.",
+  },
+  {
+    sql: `ALTER TABLE balance_change ADD CONSTRAINT balance_change_hold_check CHECK (
+      (hold_expires_at IS NULL OR chg_flavor = 'HOLD')
+      AND (hold_id IS NULL OR hold_id <> bchg_id OR hold_expires_at IS NOT NULL)) NOT VALID`,
+    why: "42710 when it is there. It binds what is written from now on; both take NOT VALID.",
+    ...ddl,
+  },
+  {
+    sql: "ALTER TABLE balance_change VALIDATE CONSTRAINT balance_change_hold_check",
+    why: "Again is nothing. In a transaction of its own: CockroachDB cannot validate where it has just added.",
+    plan: "Reads the table once, while others write.",
+  },
+  {
+    sql: `CREATE TABLE IF NOT EXISTS account_correction ( acct_id UUID NOT NULL, acct_seq INT8 NOT NULL, cust_name TEXT,
+      cust_address TEXT, CONSTRAINT account_correction_pkey PRIMARY KEY (acct_id, acct_seq),
+      CONSTRAINT account_correction_not_empty_check CHECK (cust_name IS NOT NULL OR cust_address IS NOT NULL))`,
+    why: "No reference to balance_change, which its INSERT would have to look at; the two are written in one transaction.",
+    ...ddl,
+  },
+  {
+    sql: `ALTER TABLE balance_change ADD COLUMN IF NOT EXISTS prev_acct_seq INT8
+      GENERATED ALWAYS AS (CASE WHEN acct_seq > 0 THEN acct_seq - 1 END) STORED`,
+    only: "postgresql",
+    why: "For the reference that follows.",
+    ...ddl,
+  },
+  {
+    sql: `ALTER TABLE balance_change ADD CONSTRAINT balance_change_no_gap_fkey
+      FOREIGN KEY (acct_id, prev_acct_seq) REFERENCES balance_change (acct_id, acct_seq)`,
+    only: "postgresql",
+    why: "Refuses a gap. On CockroachDB it would cost the auto-commit of each insert, so there the verifier finds gaps.",
+    ...ddl,
+  },
+  { sql: "GRANT SELECT, INSERT ON TABLE account, balance_change TO banquo_app", why: "No more than that.", ...ddl },
+  { sql: "GRANT SELECT ON TABLE ledger, schema_version TO banquo_app", why: "No more than that.", ...ddl },
+  { sql: "GRANT SELECT, INSERT ON TABLE account_correction TO banquo_app", why: "No more than that.", ...ddl },
+  { sql: "GRANT SELECT ON TABLE account_correction TO banquo_auditor", why: "No more than that.", ...ddl },
+  {
+    sql: "GRANT USAGE ON SEQUENCE bchg_id_seq TO banquo_app",
+    only: "postgresql",
+    why: "There is no sequence on CockroachDB.",
+    ...ddl,
+  },
+  {
+    sql: "GRANT SELECT ON TABLE account, balance_change, ledger, schema_version TO banquo_auditor",
+    why: "No more than that.",
+    ...ddl,
+  },
+]
+
+/** What tests send themselves by a connection of the application: not reviewed. */
+export const fixtures: ReadonlyArray<RegExp> = [
+  // A shop with a table of its own, and a proxy that has the server refuse something.
+  /\borders\b/,
+  /^SELECT '(?:mine|undone)' AS \w+$/,
+  /^refused by the proxy$/,
+  // Who is connected, and who waits.
+  /\bpg_(?:stat_activity|locks|stat_clear_snapshot)\b|\bSHOW CLUSTER SESSIONS\b/,
+  /^SELECT current_setting\('application_name'\) AS name$/,
+  /^SET LOCAL timezone = /,
+  // Rows that the ledger itself would not write, or not yet.
+  /^INSERT INTO account .*'ZZZ'/,
+  /^INSERT INTO balance_change .*'(?:eve|other|operator)'/,
+  /^SELECT unique_rowid\(\) AS id$/,
+  // Proofs about all that is stored.
+  /^SELECT \(SELECT count\(\*\) FROM /,
+  /^SELECT count\(\*\) AS n FROM balance_change WHERE idem_key = \$1$/,
+  /^SELECT count\(\*\) AS count FROM account_correction$/,
+  /^SELECT acct_seq FROM account_correction WHERE acct_id = \$1::UUID$/,
+  /^SELECT DISTINCT (?:xmin|crdb_internal_mvcc_timestamp)::TEXT FROM balance_change WHERE /,
+  /^SELECT \(chg_create_time AT TIME ZONE 'UTC'\)::TEXT AS text /,
+  /^SELECT .* AS is_linked FROM balance_change b LEFT JOIN /,
+  /^SELECT .* FROM balance_change b ORDER BY b\.acct_id, b\.acct_seq$/,
+]
+
+/** What CockroachDB cannot parse or do, or does otherwise than it seems. */
+export const restrictions: ReadonlyArray<readonly [RegExp, string]> = [
+  [/;\s*\S/, "one statement at a time: several are one transaction"],
+  [/\bLOCK TABLE\b/i, "cannot be parsed"],
+  [/^(?:UN)?LISTEN\b|^NOTIFY\b|\bpg_notify\b/i, "cannot be parsed"],
+  [/^MERGE\b/i, "cannot be parsed"],
+  [/^DO\b/i, "cannot be parsed before 24.1"],
+  [/^COPY\b/i, "needs a protocol of its own"],
+  [/\bCREATE TYPE IF NOT EXISTS\b/i, "PostgreSQL cannot parse it"],
+  [/\bpg_(?:try_)?advisory/i, "answers without locking, or is not defined"],
+  [/\bFOR (?:NO KEY )?(?:UPDATE|SHARE)\b/i, "is no guard under SERIALIZABLE, and needs the right to UPDATE"],
+  [/^INSERT INTO balance_change\b.*\bON CONFLICT\b/i, "stores the rest of a chain as orphans"],
+  [/\bAS (?:NOT )?(?:MATERIALIZED )?\(\s*(?:INSERT|UPDATE|DELETE|UPSERT)\b/i, "takes away the auto-commit"],
+  [/\bREFERENCES balance_change\b/i, "a table that refers to itself loses the auto-commit of its inserts"],
+  [/\b(?:sha224|sha256|sha384|sha512|digest)\s*\(/i, "has another type"],
+  [/\bTRIGGER\b/i, "is not there before 24.3"],
+  [/\bDEFERRABLE\b|\bNULLS NOT DISTINCT\b|\bttl_expir/i, "is absent or different"],
+  [/^GRANT [A-Z]+ ?\(/i, "has no grants on columns"],
+  [/^CREATE DATABASE\b.*\bTEMPLATE\b/i, "cannot copy a database"],
+  [/\bLATERAL \(.*\bLIMIT\b/i, "becomes a join that reads everything, and then limits"],
+  [/\(SELECT [^()]* LIMIT 1\).* LIMIT \S+$/i, "becomes a join of all rows, and then limits"],
+  [/\bEXISTS \([^()]*\) AS \w+\b/i, "becomes a join that reads everything there is"],
+  [/\bORDER BY (?:\w+\.)?(?:bchg_id|chg_create_time) DESC\b/i, "neither ids nor times are an order"],
+  [/\bAS OF SYSTEM TIME \$/i, "takes no parameter there"],
+]
+
+/** White space, numbers of savepoints and repeated parts of a UNION do not make another statement. */
+export const normalise = (sql: string): string => {
+  const text = sql
+    .trim()
+    .replaceAll(/\s+/g, " ")
+    .replaceAll("( ", "(")
+    .replaceAll(" )", ")")
+    .replaceAll(/effect_sql_\d+/g, "effect_sql_n")
+  if (!/^\(SELECT .*\)$/.test(text)) return text
+  const [first, ...others] = text
+    .slice(1, -1)
+    .split(") UNION ALL (")
+    .map((part) => part.replaceAll(/\$\d+/g, "$n"))
+  return others.every((part) => part === first) ? `(${first}) UNION ALL …` : text
+}
+
+const statementOf = new Map(reviewed.map((statement) => [normalise(statement.sql), statement]))
+
+/** What is to be said against a statement on a database; `undefined` if nothing. */
+export const objectionTo = (sql: string, dialect: Dialect): string | undefined => {
+  const text = normalise(sql)
+  if (fixtures.some((fixture) => fixture.test(text))) return undefined
+  const statement = statementOf.get(text)
+  if (statement?.only !== undefined && statement.only !== dialect) return `is for ${statement.only} only`
+  const restriction = restrictions.find(([pattern]) => pattern.test(text))
+  if (restriction !== undefined && statement?.only !== "postgresql") return `on CockroachDB: ${restriction[1]}`
+  return statement === undefined ? "has not been reviewed" : undefined
+}
+
+/** DDL together with anything else in one transaction. */
+export const mixed = "a change of the schema needs a transaction of its own"
+
+export const isSchemaChange = (sql: string): boolean => /^\s*(?:CREATE|ALTER|DROP|GRANT|REVOKE|TRUNCATE)\b/i.test(sql)
+
+/** A text for whoever runs the tests; `undefined` if all that was sent has been reviewed. */
+export const complaintAbout = (sent: Iterable<string>, dialect: Dialect): string | undefined => {
+  const lines = [...new Set(Array.from(sent, normalise))].flatMap((text) => {
+    const objection = objectionTo(text, dialect)
+    return objection === undefined ? [] : [`- ${objection}:\n  ${text}`]
+  })
+  return lines.length === 0
+    ? undefined
+    : `SQL that is not among the reviewed statements. Look at it with both databases in mind and add it to
+packages/testing/src/ReviewedStatements.ts (to \`fixtures\`, if only a test sends it):
+${lines.sort().join("\n")}`
+}
