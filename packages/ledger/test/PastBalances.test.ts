@@ -81,7 +81,7 @@ const instantsOf = (chain: ReadonlyArray<BalanceChange>, count: number) => {
   ])
   return [
     ...times.flatMap((time) => [time - 1n, time, time + 1n]),
-    Timestamp.parse("0000-01-01T00:00:00Z")!,
+    Timestamp.parse("0001-01-01T00:00:00Z")!,
     Timestamp.make(never - 1n),
   ].map(Timestamp.make)
 }

@@ -10,7 +10,8 @@ export const plusSeconds = (timestamp: Timestamp, seconds: number): Timestamp =>
 
 export const fromMillis = (millis: number): Timestamp => make(BigInt(Math.trunc(millis)) * 1000n)
 
-const secondsMin = Date.parse("0000-01-01T00:00:00Z") / 1000
+// PostgreSQL has no year 0: it would refuse the statement, and with it what others write by the same one.
+const secondsMin = Date.parse("0001-01-01T00:00:00Z") / 1000
 const secondsMax = Date.parse("9999-12-31T23:59:59Z") / 1000
 
 /** The last second that was formatted: times come in runs, and a `Date` costs more than the rest. */
@@ -21,7 +22,7 @@ export const format = (timestamp: Timestamp): string => {
   const micros = ((timestamp % 1_000_000n) + 1_000_000n) % 1_000_000n
   const seconds = Number((timestamp - micros) / 1_000_000n)
   if (seconds !== last.seconds) {
-    if (seconds < secondsMin || seconds > secondsMax) throw new RangeError("RFC 3339 has the years 0000 to 9999")
+    if (seconds < secondsMin || seconds > secondsMax) throw new RangeError("an instant is in the years 0001 to 9999")
     last = { seconds, text: new Date(seconds * 1000).toISOString().slice(0, 19) }
   }
   return `${last.text}.${String(micros).padStart(6, "0")}Z`
@@ -37,7 +38,7 @@ export const fromDatabase = (text: string): Timestamp => {
 
 /**
  * Reads RFC 3339 to the microsecond, whatever the offset. Nothing is rounded: `undefined` for more than six decimals, for
- * a leap second, which this scale of time does not have, and for what is outside of the years 0000 to 9999 in UTC.
+ * a leap second, which this scale of time does not have, and for what is outside of the years 0001 to 9999 in UTC.
  */
 export const parse = (text: string): Timestamp | undefined => {
   const match = /^(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,6}))?(?:[Zz]|([+-])([01]\d|2[0-3]):([0-5]\d))$/.exec(
