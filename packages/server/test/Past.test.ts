@@ -97,7 +97,7 @@ layer(TestServer.layer, { excludeTestServices: true })("the past", (it) => {
         ["2100-01-02T12:00:00Z", "65.00"],
         ["2100-01-03T00:00:00Z", "65.00"],
         ["2100-01-04T00:00:00Z", "55.00"],
-        ["0000-01-01T00:00:00Z", "0.00"],
+        ["0001-01-01T00:00:00Z", "0.00"],
       ] as const) {
         const balance = yield* json<BalanceJson>(`${path}/balance?axis=effective&at=${instant}`)
         assert.deepInclude(balance, { axis: "effective", posted, seq: 4, hash: tail.chgHash.toHex() }, instant)
@@ -251,7 +251,7 @@ layer(TestServer.layer, { excludeTestServices: true })("the past", (it) => {
         ["from=2000-01-01T00:00:00Z&to=2000-02-01T00:00:00Z", [], "0.00", "0.00"],
         ["from=2000-01-01T00:00:00Z&to=2099-01-01T00:00:00Z", [0], "0.00", "100.00"],
         ["from=2100-01-02T10:00:00.000002Z&to=2100-01-02T10:00:00.000003Z", [], "60.00", "60.00"],
-        ["from=0000-01-01T00:00:00Z&to=9999-12-31T23:59:59.999999Z", [0, 1, 3, 4], "0.00", "55.00"],
+        ["from=0001-01-01T00:00:00Z&to=9999-12-31T23:59:59.999999Z", [0, 1, 3, 4], "0.00", "55.00"],
       ] as const) {
         const statement = yield* json<StatementJson>(`${path}/statement?${period}`)
         assert.deepStrictEqual(
