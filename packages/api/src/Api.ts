@@ -327,12 +327,15 @@ export class HealthApi extends HttpApiGroup.make("health", { topLevel: true })
 /** Properties and parameters that are not known are refused: a misspelt one would be dropped in silence. */
 const strict = { onExcessProperty: "error", errors: "all" } as const
 
+/** The first fault ends the decoding; the server then looks for more of them, at a cost that it bounds. */
+const strictAtFirst = { onExcessProperty: "error" } as const
+
 export class Api extends HttpApi.make("banquo")
   .add(AccountsApi)
   .add(TransactionsApi)
   .add(HoldsApi)
   .add(HealthApi)
-  .annotate(HttpApi.PayloadParseOptions, strict)
+  .annotate(HttpApi.PayloadParseOptions, strictAtFirst)
   .annotate(HttpApi.QueryParseOptions, strict)
   .annotateMerge(
     OpenApi.annotations({

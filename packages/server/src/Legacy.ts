@@ -28,6 +28,9 @@ export interface LegacyOptions {
   readonly hasDummyAccounts: boolean
 }
 
+/** Largest body of `POST /transaction`, in UTF-16 code units: a description of 1000 characters has 6 KB, each escaped. */
+export const bodyLengthMax = 16 * 1024
+
 /** What the prototype's accounts were in. */
 const currency = Currency.make("USD")
 
@@ -145,7 +148,9 @@ const readHistory = accountIdOfPath.pipe(
 
 const postTransaction = Effect.gen(function* () {
   const request = yield* HttpServerRequest.HttpServerRequest
-  const body = Option.flatMap(parseJson(yield* Effect.orDie(request.text)), decodeBody)
+  const sent = yield* Effect.orDie(request.text)
+  if (sent.length > bodyLengthMax) return text(400, `the body must have at most ${bodyLengthMax} characters`)
+  const body = Option.flatMap(parseJson(sent), decodeBody)
   if (Option.isNone(body)) return text(400, "the body must be {account_id, amount, description}")
   const { account_id, amount, description } = body.value
   const value = (amount instanceof NumberText ? amount.text : amount) as Amount

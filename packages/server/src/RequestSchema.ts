@@ -3,14 +3,13 @@
 import "effect/schema/SchemaJITCompiler/enable"
 import { RequestSchema } from "@banquo/api/Api"
 import { InternalError, InvalidRequest, type InvalidValue } from "@banquo/api/Problem"
-import { Effect, Layer, SchemaIssue } from "effect"
+import { Effect, Layer, type SchemaAST, SchemaIssue } from "effect"
 import { HttpServerRequest } from "effect/http"
-import { HttpApiError } from "effect/http-api"
+import { HttpApiError, type HttpApiEndpoint } from "effect/http-api"
+import * as BodyFaults from "./BodyFaults.ts"
+import { faultsMax } from "./BodyFaults.ts"
 import { countRefusal } from "./Refusals.ts"
 import { RequestId } from "./RequestId.ts"
-
-/** Most faults that one answer tells of: a body of a megabyte can have a hundred thousand. */
-export const faultsMax = 20
 
 const formatter = SchemaIssue.makeFormatterStandardSchemaV1()
 
@@ -36,18 +35,79 @@ export const invalidRequest = (place: Fault["in"], issue: SchemaIssue.Issue): Ef
 export const refused = (place: Fault["in"], name: string, detail: string): Effect.Effect<InvalidRequest> =>
   problemOf([{ in: place, pointer: pointerOf([name]), detail }])
 
-/** Answers what does not fit its schema, a query where none is taken included, by an `invalid_request` problem. */
-export const layer = Layer.succeed(RequestSchema, (httpEffect, { endpoint }) =>
-  Effect.flatMap(HttpServerRequest.ParsedSearchParams, (query) => {
-    const unknown = endpoint.query === undefined ? Object.keys(query) : []
-    return unknown.length === 0
-      ? Effect.catch(httpEffect, orRefuse)
-      : Effect.flatMap(problemOf(unknown.slice(0, faultsMax).map(unknownParameter)), (problem) => Effect.fail(problem))
-  }),
-)
+/** The problem of a JSON value that its schema refused: its first {@link faultsMax} faults. */
+export const invalidJson = (
+  ast: SchemaAST.AST,
+  value: unknown,
+  issue: SchemaIssue.Issue,
+): Effect.Effect<InvalidRequest> => {
+  const faults = BodyFaults.findFaults(ast, value)
+  return faults.length === 0 ? invalidRequest("body", issue) : problemOf(faults.map(bodyFault))
+}
 
-const orRefuse = <E>(error: E): Effect.Effect<never, E | InvalidRequest | InternalError> =>
-  HttpApiError.HttpApiSchemaError.is(error) ? refuse(error) : Effect.fail(error)
+const bodyFault = ({ message, path }: BodyFaults.Fault): Fault => ({
+  in: "body",
+  pointer: pointerOf(path),
+  detail: message,
+})
+
+/** Answers what does not fit its schema, a query where none is taken included, by an `invalid_request` problem. */
+export const layer = Layer.succeed(RequestSchema, (httpEffect, { endpoint }) => {
+  const body = jsonSchemaOf(endpoint)
+  return Effect.flatMap(HttpServerRequest.ParsedSearchParams, (query) => {
+    const unknown = endpoint.query === undefined ? Object.keys(query) : []
+    if (unknown.length > 0) return refuseFor(unknown.slice(0, faultsMax).map(unknownParameter))
+    const judged = Effect.catch(httpEffect, orRefuse(body))
+    return body === undefined
+      ? judged
+      : Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
+          isLarge(request) ? Effect.andThen(refuseTooLong(body, request), judged) : judged,
+        )
+  })
+})
+
+const refuseFor = (faults: ReadonlyArray<Fault>) => Effect.flatMap(problemOf(faults), Effect.fail)
+
+/** What an endpoint takes as `application/json`. */
+const jsonSchemaOf = (endpoint: HttpApiEndpoint.Top): SchemaAST.AST | undefined => {
+  const payload = endpoint.payload.get("application/json")
+  const [schema] = payload === undefined || payload.encoding._tag === "Stream" ? [] : payload.schemas
+  return schema?.ast
+}
+
+/** Without a length it may be. A stream of lines is no JSON value, and each of its lines is bounded. */
+const isLarge = ({ headers }: HttpServerRequest.HttpServerRequest): boolean =>
+  !(Number(headers["content-length"]) <= BodyFaults.uncheckedBytesMax) &&
+  (headers["content-type"] ?? "application/json").startsWith("application/json")
+
+/** The text of a body is kept: to read it twice costs its parsing only. */
+const parsedBody = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<unknown> =>
+  Effect.map(Effect.orDie(request.text), (text): unknown => {
+    try {
+      return JSON.parse(text)
+    } catch {
+      return undefined
+    }
+  })
+
+const refuseTooLong = (body: SchemaAST.AST, request: HttpServerRequest.HttpServerRequest) =>
+  Effect.flatMap(parsedBody(request), (value) => {
+    const fault = BodyFaults.findTooLong(body, value)
+    return fault === undefined ? Effect.void : refuseFor([bodyFault(fault)])
+  })
+
+const orRefuse =
+  (body: SchemaAST.AST | undefined) =>
+  <E>(error: E): Effect.Effect<never, E | InvalidRequest | InternalError, HttpServerRequest.HttpServerRequest> => {
+    if (!HttpApiError.HttpApiSchemaError.is(error)) return Effect.fail(error)
+    if (error.kind !== "Payload" || body === undefined) return refuse(error)
+    return HttpServerRequest.HttpServerRequest.pipe(
+      Effect.flatMap(parsedBody),
+      Effect.flatMap((value) =>
+        value === undefined ? refuse(error) : Effect.flatMap(invalidJson(body, value, error.cause.issue), Effect.fail),
+      ),
+    )
+  }
 
 const unknownParameter = (name: string): Fault => ({
   in: "query",

@@ -23,7 +23,7 @@ import { Draining } from "./Draining.ts"
 import { ledgerContext } from "./LedgerContext.ts"
 import { orProblem, problemOf } from "./Problems.ts"
 import { RequestId } from "./RequestId.ts"
-import { invalidRequest } from "./RequestSchema.ts"
+import { invalidJson, invalidRequest } from "./RequestSchema.ts"
 import { logFailure } from "./Responses.ts"
 import { written } from "./Written.ts"
 
@@ -81,10 +81,7 @@ type Unavailable = Problem.Contention | Problem.DatabaseUnavailable | Problem.Ov
 
 const notMade = (problem: NotMade): typeof Verdict.Type => ({ status: problem.status, problem })
 
-const decodeItem = Schema.decodeUnknownEffect(Schema.toCodecJson(NewStreamItem), {
-  onExcessProperty: "error",
-  errors: "all",
-})
+const decodeItem = Schema.decodeUnknownEffect(Schema.toCodecJson(NewStreamItem), { onExcessProperty: "error" })
 
 /** Each transaction by itself: a refusal of one says nothing about the others, nor does a bug that it meets. */
 const postEach = (items: ReadonlyArray<Item>, { done, run }: Mode) =>
@@ -166,7 +163,9 @@ const readLine = (line: Line): Effect.Effect<Result.Result<StreamItem, typeof Ve
     ? Effect.map(refuseRest(line.failure), Result.fail)
     : decodeItem(line.success).pipe(
         Effect.map((item) => Result.succeed(item)),
-        Effect.catch(({ issue }) => Effect.map(invalidRequest("body", issue), (p) => Result.fail(notMade(p)))),
+        Effect.catch(({ issue }) =>
+          Effect.map(invalidJson(NewStreamItem.ast, line.success, issue), (problem) => Result.fail(notMade(problem))),
+        ),
       )
 
 /** The server stops before the lines have come to their end. */

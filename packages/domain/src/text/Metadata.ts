@@ -12,11 +12,11 @@ const utf8 = new TextEncoder()
 
 /** The caller's own flat map of strings: kept and given back, never interpreted. */
 export const Metadata = Schema.Record(Schema.String, text(0, bytesMax)).check(
+  Schema.isMaxProperties(keysMax),
   // A check of its own: a record drops the keys that its key schema refuses, and says nothing.
   Schema.isPropertyNames(text(1, keyLengthMax)),
   Schema.makeFilter((map: { readonly [key: string]: string }) => {
     const entries = Object.entries(map)
-    if (entries.length > keysMax) return `Expected at most ${keysMax} keys`
     const bytes = entries.reduce((total, [key, value]) => total + utf8.encode(key + value).length, 0)
     return bytes <= bytesMax || `Expected at most ${bytesMax} bytes of keys and values`
   }),
