@@ -2,8 +2,8 @@
  * The limit of the database: rows that were decided and sealed beforehand, stored by one INSERT each or a thousand at a
  * time, by the same SQL client and with no HTTP. A process of its own, so that its processor time is its own.
  */
+import type { SealedChange } from "@banquo/domain/ChangeHash"
 import type { AccountId } from "@banquo/domain/AccountId"
-import type { BalanceChange } from "@banquo/domain/BalanceChange"
 import { noHolds } from "@banquo/domain/Hold"
 import * as Money from "@banquo/domain/Money"
 import * as Timestamp from "@banquo/domain/Timestamp"
@@ -41,7 +41,7 @@ const program = Effect.gen(function* () {
   )
   const accounts = [...heads.keys()]
 
-  const rows: Array<BalanceChange> = []
+  const rows: Array<SealedChange> = []
   while (rows.length < options.rowsMax) {
     const chunk = accounts.slice(0, options.rowsMax - rows.length)
     rows.push(
@@ -94,7 +94,7 @@ const program = Effect.gen(function* () {
 })
 
 /** One row by VALUES: for a single one that is faster than the arrays of {@link BalanceChangeTable.insert}. */
-const insertOne = (sql: SqlClient.SqlClient, row: BalanceChange) =>
+const insertOne = (sql: SqlClient.SqlClient, row: SealedChange) =>
   sql`INSERT INTO balance_change ${sql.insert({
     bchg_id: row.bchgId,
     acct_id: row.acctId,

@@ -1,9 +1,9 @@
 /** Accounts and their past: real chains with real hashes, made by the rules of the ledger and stored as they would be. */
+import type { SealedChange } from "@banquo/domain/ChangeHash"
 import type { Account } from "@banquo/domain/Account"
 import { AccountId } from "@banquo/domain/AccountId"
 import type { AccountState } from "@banquo/domain/AccountState"
 import { Actor } from "@banquo/domain/Actor"
-import type { BalanceChange } from "@banquo/domain/BalanceChange"
 import type { BalanceChangeId } from "@banquo/domain/BalanceChangeId"
 import { Currency } from "@banquo/domain/Currency"
 import { decide } from "@banquo/domain/Decide"
@@ -203,7 +203,7 @@ export const nextChanges = (
     readonly ids: ReadonlyArray<BalanceChangeId>
     readonly ledgerId: string
   },
-): ReadonlyArray<BalanceChange> =>
+): ReadonlyArray<SealedChange> =>
   options.accounts.flatMap((acctId, index) => {
     const id = options.ids[index]!
     const decision = decided(

@@ -107,7 +107,7 @@ describe("the published vectors", () => {
     const sealed = seal(row, Uint8Array.fromHex(vector.prevHash))
     assert.strictEqual(canonicalBytes(row).toHex(), vector.canonicalBytes)
     assert.strictEqual(sealed.chgHash.toHex(), vector.chgHash)
-    const { chgHash: _, ...unsealed } = sealed
+    const { chgHash: _, prevHash: _prevHash, ...unsealed } = sealed
     assert.deepStrictEqual(unsealed, row)
   })
 

@@ -435,7 +435,7 @@ layer(CockroachDatabase.layerMigrated, { excludeTestServices: true, timeout: Tes
             yield* storeBalanceChange(acctId, amount("1"))
             // Drained in the middle of a write, and gone: the other node takes over.
             yield* first.drain("INSERT INTO balance_change")
-            const gone = yield* first.goAwayAfter("SELECT 1 AS one FROM balance_change")
+            const gone = yield* first.goAwayAfter("SELECT chg_hash FROM balance_change")
             assert.strictEqual((yield* storeBalanceChange(acctId, amount("1"))).acctSeq, 2)
             yield* gone.happened
             assert.strictEqual((yield* fetchAccountInfo(acctId)).state.balance, money("12"))

@@ -15,7 +15,6 @@ import {
   postTransactionsTogether,
   storeBalanceChange,
 } from "../src/programs/Transactions.ts"
-import { CurrentWriter } from "../src/write/WritePath.ts"
 import { amount, open, setStatus } from "@banquo/testing/Ledger"
 import * as TestDatabase from "@banquo/testing/TestDatabase"
 
@@ -403,7 +402,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("the queue", (it) => {
       const error = yield* Effect.flip(Effect.provide(undone, GroupCommit.layer()))
       assert.strictEqual(error, "undone")
       assert.strictEqual(yield* balanceOf(acctId), 0n)
-      assert.isFunction(yield* CurrentWriter)
+      assert.isUndefined((yield* DbConn).writer)
     }),
   )
 })

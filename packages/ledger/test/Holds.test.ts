@@ -21,7 +21,7 @@ import {
 } from "../src/programs/Holds.ts"
 import * as HoldSweeper from "../src/programs/HoldSweeper.ts"
 import { fetchTransaction, postTransaction, storeBalanceChange } from "../src/programs/Transactions.ts"
-import { dryRun } from "../src/write/WritePath.ts"
+import { dryRun } from "../src/write/DryRun.ts"
 import { make as makeProxy } from "@banquo/testing/FaultyProxy"
 import {
   amount,

@@ -2,7 +2,7 @@ import { AccountId } from "@banquo/domain/AccountId"
 import { Actor } from "@banquo/domain/Actor"
 import type { BalanceChange } from "@banquo/domain/BalanceChange"
 import { BalanceChangeId } from "@banquo/domain/BalanceChangeId"
-import { genesisHash, seal } from "@banquo/domain/ChangeHash"
+import { genesisHash, seal, type SealedChange } from "@banquo/domain/ChangeHash"
 import { Currency } from "@banquo/domain/Currency"
 import * as Idempotency from "@banquo/domain/Idempotency"
 import { type Change, changesMax } from "@banquo/domain/Intent"
@@ -637,7 +637,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("programs", (it) => {
         const exit = yield* Effect.exit(insertBalanceChange(acctId, bchgId, Money.zero, money("10"), "secret"))
         assert.strictEqual(
           String(defectOf(exit)),
-          "Error: the database refused a statement: 23514 (balance_change_flavor_check)",
+          "StatementRefused: the database refused a statement: 23514 (balance_change_flavor_check)",
         )
       }),
     )
@@ -706,7 +706,7 @@ const grow = (acctId: AccountId, count: number) =>
     const { sql } = yield* DbConn
     const { state } = yield* fetchAccountInfo(acctId)
     const template = yield* selectLastBalanceChange(acctId)
-    const rows: Array<BalanceChange> = []
+    const rows: Array<SealedChange> = []
     let prev: Pick<BalanceChange, "bchgId" | "acctSeq" | "balance" | "chgHash" | "chgCreateTime"> = state
     for (let i = 0; i < count; i++) {
       const id = yield* nextId

@@ -12,7 +12,8 @@ import { captureHold, placeHold, releaseHold } from "../src/programs/Holds.ts"
 import { reverseTransaction } from "../src/programs/Reversals.ts"
 import { changeTerms } from "../src/programs/Terms.ts"
 import { fetchTransaction, postTransaction, storeBalanceChange } from "../src/programs/Transactions.ts"
-import { dryRun, writeTogether } from "../src/write/WritePath.ts"
+import { dryRun } from "../src/write/DryRun.ts"
+import { writeTogether } from "../src/write/WritePath.ts"
 import {
   amount,
   assertRefused,

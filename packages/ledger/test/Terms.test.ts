@@ -12,7 +12,7 @@ import { captureHold, increaseHold, placeHold, releaseHold } from "../src/progra
 import { reverseTransaction } from "../src/programs/Reversals.ts"
 import { changeTerms } from "../src/programs/Terms.ts"
 import { postTransaction, storeBalanceChange } from "../src/programs/Transactions.ts"
-import { dryRun } from "../src/write/WritePath.ts"
+import { dryRun } from "../src/write/DryRun.ts"
 import { amount, assertRefused, key, money, open, selectAllChanges, verifyLedger } from "@banquo/testing/Ledger"
 import * as TestDatabase from "@banquo/testing/TestDatabase"
 import { asAnotherProcess, times, together, writers } from "./Writers.ts"

@@ -16,7 +16,7 @@ import {
   postTransactionsTogether,
 } from "@banquo/ledger/Transactions"
 import { reverseTransaction } from "@banquo/ledger/Reversals"
-import { dryRun } from "@banquo/ledger/WritePath"
+import { dryRun } from "@banquo/ledger/DryRun"
 import { Array as Arr, Cause, Data, Effect, Exit, identity, Option, Result, Schema, Stream } from "effect"
 import { HttpApiBuilder, type HttpApiError } from "effect/http-api"
 import { Draining } from "./Draining.ts"

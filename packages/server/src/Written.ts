@@ -1,7 +1,7 @@
 /** The answer to a write. */
 import { type DryRun, dryRunOf } from "@banquo/api/DryRun"
 import type { Posted } from "@banquo/ledger/Posted"
-import { dryRun } from "@banquo/ledger/WritePath"
+import { dryRun } from "@banquo/ledger/DryRun"
 import { Effect } from "effect"
 import { HttpApiSchema } from "effect/http-api"
 

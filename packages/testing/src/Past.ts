@@ -2,9 +2,9 @@
 import type { AccountId } from "@banquo/domain/AccountId"
 import type { AccountState } from "@banquo/domain/AccountState"
 import { afterChange } from "@banquo/domain/AccountState"
-import type { BalanceChange, UnsealedChange } from "@banquo/domain/BalanceChange"
+import type { UnsealedChange } from "@banquo/domain/BalanceChange"
 import type { BalanceChangeId } from "@banquo/domain/BalanceChangeId"
-import { seal } from "@banquo/domain/ChangeHash"
+import { seal, type SealedChange } from "@banquo/domain/ChangeHash"
 import * as Money from "@banquo/domain/Money"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { Effect } from "effect"
@@ -35,7 +35,7 @@ const next = (
   bchgId: BalanceChangeId,
   holdId: BalanceChangeId | null,
   said: Said,
-): BalanceChange => {
+): SealedChange => {
   const chgAmt = Money.make(said.chgAmt ?? 0n)
   const heldAmt = said.heldAmt ?? Money.zero
   const chgCreateTime = said.created ?? Timestamp.make(state.chgCreateTime + 1n)

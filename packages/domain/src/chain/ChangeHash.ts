@@ -39,9 +39,15 @@ const write = (change: UnsealedChange): CanonicalBytes => {
     .i64(change.chgCreateTime)
 }
 
+/** A row with its hash, and the hash of the row that it follows: what it may be stored upon. */
+export interface SealedChange extends BalanceChange {
+  readonly prevHash: Uint8Array
+}
+
 /** Gives a row its hash. `prevHash` is that of the row before, or {@link genesisHash} for the first row. */
-export const seal = (change: UnsealedChange, prevHash: Uint8Array): BalanceChange => ({
+export const seal = (change: UnsealedChange, prevHash: Uint8Array): SealedChange => ({
   ...change,
+  prevHash,
   chgHash: write(change).raw(prevHash).sha256(),
 })
 

@@ -2,7 +2,7 @@
 import type { Account, AccountCorrection } from "../account/Account.ts"
 import type { AccountId } from "../account/AccountId.ts"
 import type { AccountState } from "../account/AccountState.ts"
-import type { BalanceChange } from "../chain/BalanceChange.ts"
+import type { SealedChange } from "../chain/ChangeHash.ts"
 import type { BalanceChangeId, TransactionId } from "../chain/BalanceChangeId.ts"
 import type { Money } from "../money/Money.ts"
 import type { Timestamp } from "../time/Timestamp.ts"
@@ -36,12 +36,12 @@ export interface Stamp {
 /** A request that can be carried out: rows to append, all of them or none. */
 export interface Decision {
   /** The rows of the transaction, in the order of the request. */
-  readonly changes: ReadonlyArray<BalanceChange>
+  readonly changes: ReadonlyArray<SealedChange>
   /**
    * Rows to go before them that were not asked for, each a transaction of its own: a forced reversal raises limits, and holds
    * that have expired give back the money that the request needs.
    */
-  readonly asides: ReadonlyArray<BalanceChange>
+  readonly asides: ReadonlyArray<SealedChange>
   /** The states after all rows, by account. */
   readonly heads: ReadonlyMap<AccountId, AccountState>
   /** The row of the account that an `OpenAccount` adds. */

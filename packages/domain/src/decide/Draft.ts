@@ -1,9 +1,9 @@
 /** Rows in the making: each follows the account's row before it, is sealed, and becomes the account's new head. */
 import type { AccountId } from "../account/AccountId.ts"
 import { type AccountState, type AccountStatus, afterChange } from "../account/AccountState.ts"
-import type { BalanceChange, ChgFlavor } from "../chain/BalanceChange.ts"
+import type { ChgFlavor } from "../chain/BalanceChange.ts"
 import type { BalanceChangeId, TransactionId } from "../chain/BalanceChangeId.ts"
-import { seal } from "../chain/ChangeHash.ts"
+import { seal, type SealedChange } from "../chain/ChangeHash.ts"
 import type { Decision, Stamp } from "./Decision.ts"
 import { idemKeyOf, requestHash } from "../request/Idempotency.ts"
 import type { Remarks, Request } from "../request/Intent.ts"
@@ -50,8 +50,8 @@ export class Draft {
   readonly #request: Request
   readonly #stamp: Stamp
   readonly #heads = new Map<AccountId, AccountState>()
-  readonly #asides: Array<BalanceChange> = []
-  readonly #changes: Array<BalanceChange> = []
+  readonly #asides: Array<SealedChange> = []
+  readonly #changes: Array<SealedChange> = []
   #time: Timestamp.Timestamp
   #used: number
 
@@ -101,7 +101,7 @@ export class Draft {
     xactId: TransactionId,
     said: TransactionSaid,
     first: Request | null,
-  ): BalanceChange {
+  ): SealedChange {
     const idemKey = first === null ? null : idemKeyOf(first)
     const row = seal(
       {

@@ -1,5 +1,6 @@
 import type { Change, Expectation, Expiry, Intent } from "../request/Intent.ts"
 import * as Money from "../money/Money.ts"
+import * as Timestamp from "../time/Timestamp.ts"
 
 /**
  * Dies of what the types cannot say and no caller over HTTP can ask for. The table would not take it either, but then all
@@ -24,7 +25,9 @@ export const assertWellFormed = (intent: Intent): void => {
         return true
     }
   })()
-  if (!isWellFormed) throw new RangeError(`not a well-formed ${intent._tag}: an amount, limit, time or sequence`)
+  const time = "effectiveTime" in intent ? intent.effectiveTime : undefined
+  if (!isWellFormed || (time !== undefined && !Timestamp.isInRange(time)))
+    throw new RangeError(`not a well-formed ${intent._tag}: an amount, limit, time or sequence`)
 }
 
 const isPositive = (amount: Money.Amount) => Money.fromAmount(amount) > 0n
@@ -33,4 +36,4 @@ const isExpectable = ({ expectedSeq }: Expectation) => expectedSeq === undefined
 
 const isWellFormedChange = (change: Change) => isExpectable(change) && Money.fromAmount(change.amount) !== 0n
 
-const isWhole = (expiry: Expiry) => "at" in expiry || Number.isSafeInteger(expiry.ttl)
+const isWhole = (expiry: Expiry) => ("at" in expiry ? Timestamp.isInRange(expiry.at) : Number.isSafeInteger(expiry.ttl))

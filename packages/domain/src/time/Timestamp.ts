@@ -14,6 +14,10 @@ export const fromMillis = (millis: number): Timestamp => make(BigInt(Math.trunc(
 const secondsMin = Date.parse("0001-01-01T00:00:00Z") / 1000
 const secondsMax = Date.parse("9999-12-31T23:59:59Z") / 1000
 
+/** Whether an instant is in the years 0001 to 9999. */
+export const isInRange = (timestamp: Timestamp): boolean =>
+  timestamp >= BigInt(secondsMin) * 1_000_000n && timestamp < BigInt(secondsMax + 1) * 1_000_000n
+
 /** The last second that was formatted: times come in runs, and a `Date` costs more than the rest. */
 let last = { seconds: 0, text: "1970-01-01T00:00:00" }
 

@@ -2,7 +2,7 @@
  * What a database failure means for the caller. The SQLSTATE decides, by the table that the two databases share; the text
  * of the failure never leaves this module, because its DETAIL prints the row.
  */
-import { Predicate, Schema } from "effect"
+import { Cause, Predicate, Schema } from "effect"
 import type { SqlError } from "effect/sql/SqlError"
 
 /** Others wrote to the same accounts, or held them, until the time for this request was over. Nothing was applied. */
@@ -37,7 +37,8 @@ export class OutcomeUnknown extends Schema.TaggedError<OutcomeUnknown>()("Outcom
 }
 
 /**
- * - `conflict`: a unique constraint; this statement wrote nothing, an earlier attempt of the same rows may have.
+ * - `conflict`: a unique constraint, or a row that does not follow the stored one; this statement wrote nothing, an earlier
+ *   attempt of the same rows may have.
  * - `retry`: the database undid the statement (serialization, deadlock, lock time-out).
  * - `unsent`: no connection was made; nothing was applied.
  * - `unknown`: the statement may or may not have been applied.
@@ -81,16 +82,25 @@ export const faultOf = (error: SqlError): Fault => {
     if (error.reason._tag !== "ConnectionError") return "defect"
     return error.reason.operation === "connect" ? "unsent" : "unknown"
   }
-  if (state === "23505") return "conflict"
+  if (state === "23505" || state === "23503") return "conflict"
   if (undone.has(state)) return "retry"
   if (error.reason.operation === "connect" || notNow.has(state)) return "unsent"
   return isUnknown(state) ? "unknown" : "defect"
 }
+
+/** The database refused a statement, for what it is or for its data. Nothing of it is stored. */
+class StatementRefused extends Error {
+  override readonly name = "StatementRefused"
+}
+
+/** Whether a program died of a statement that the database refused. */
+export const isStatementRefused = (cause: Cause.Cause<unknown>): boolean =>
+  cause.reasons.some((reason) => Cause.isDieReason(reason) && reason.defect instanceof StatementRefused)
 
 /** A failure that no caller can mend: dies with the SQLSTATE and the constraint, and nothing of the statement or the row. */
 export const defectOf = (error: SqlError): Error => {
   const cause = error.reason.cause
   const constraint =
     Predicate.hasProperty(cause, "constraint") && typeof cause.constraint === "string" ? ` (${cause.constraint})` : ""
-  return new Error(`the database refused a statement: ${sqlState(error) ?? error.reason._tag}${constraint}`)
+  return new StatementRefused(`the database refused a statement: ${sqlState(error) ?? error.reason._tag}${constraint}`)
 }

@@ -19,6 +19,7 @@ import { Contention, DatabaseUnavailable, defectOf, faultOf, OutcomeUnknown, sql
 import { DatabaseSocket } from "./DatabaseSocket.ts"
 import * as DatabaseUrl from "./DatabaseUrl.ts"
 import { type Database, detect, detectVersion, releaseToGoTo } from "./Dialect.ts"
+import type { Writer } from "../write/Writer.ts"
 import * as LedgerMetrics from "../metrics/LedgerMetrics.ts"
 
 /**
@@ -105,6 +106,12 @@ export class DbConn extends Context.Service<
 
     /** Which database it is. Asked for once. */
     readonly database: Effect.Effect<Database, DatabaseUnavailable>
+
+    /**
+     * Carries out the writes of programs that are not in a transaction; `undefined`: each is one of its own, by a read and an
+     * INSERT. Set by `GroupCommit.layer`.
+     */
+    readonly writer: Writer | undefined
 
     /** The UUID that this ledger was given when its database was made. Asked for once. */
     readonly ledgerId: Effect.Effect<string, DatabaseUnavailable>
@@ -291,6 +298,7 @@ const fromSqlClients = ({ reads, sql, ...clients }: Clients): DbConn["Service"] 
     reads,
     isInTransaction,
     database,
+    writer: undefined,
     readStale: (program) =>
       Effect.flatMap(database, ({ dialect }) =>
         dialect === "postgresql"

@@ -19,7 +19,8 @@ import type { DatabaseUnavailable } from "../database/DatabaseError.ts"
 import { type DbConn, read } from "../database/DbConn.ts"
 import { withOpenHolds } from "../history/OpenHolds.ts"
 import type { Posted } from "../write/Posted.ts"
-import { write, type WriteError } from "../write/WritePath.ts"
+import { write } from "../write/WritePath.ts"
+import type { WriteError } from "../write/Writer.ts"
 
 /** An account: what was said when it was opened, and the state of its newest row. */
 export interface AccountInfo {

@@ -7,7 +7,6 @@ import type { Account } from "@banquo/domain/Account"
 import { AccountId } from "@banquo/domain/AccountId"
 import { BalanceChangeId } from "@banquo/domain/BalanceChangeId"
 import { type Currency, scaleOf } from "@banquo/domain/Currency"
-import { decide, idsMax } from "@banquo/domain/Decide"
 import type { Decision } from "@banquo/domain/Decision"
 import type { OpenAccountRefusal } from "@banquo/domain/OpenAccount"
 import type { PostTransactionRefusal } from "@banquo/domain/PostTransaction"
@@ -17,14 +16,16 @@ import { AccountAlreadyExists, AccountNotFound, AmountOutOfRange } from "@banquo
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { Clock, Effect, Result, Schema } from "effect"
 import * as AccountTable from "../tables/AccountTable.ts"
-import { type CurrencyRow, selectNewIds, stateColumns, type StateRow, tailOfRow } from "../tables/BalanceChangeTable.ts"
+import { type CurrencyRow, stateColumns, type StateRow, tailOfRow } from "../tables/BalanceChangeTable.ts"
 import { CurrentActor } from "../write/CurrentActor.ts"
 import { DatabaseUnavailable, defectOf, faultOf, OutcomeUnknown } from "../database/DatabaseError.ts"
 import { DbConn, read, within } from "../database/DbConn.ts"
 import { fetchAccountHistory, fetchChangesPage } from "../history/History.ts"
 import { withOpenHolds } from "../history/OpenHolds.ts"
 import type { PostedChange } from "../write/Posted.ts"
-import { append, type WriteError } from "../write/WritePath.ts"
+import { dryRun, IsDryRun } from "../write/DryRun.ts"
+import { givenSource, readSource, round } from "../write/Round.ts"
+import type { WriteError } from "../write/Writer.ts"
 
 /** The change to follow is not one of the account. */
 export class PrevChangeNotFound extends Schema.TaggedError<PrevChangeNotFound>()("PrevChangeNotFound", {
@@ -71,6 +72,7 @@ export const insertAccount = (
     const acctId = AccountId.make(crypto.randomUUID())
     const acctCreateTime = Timestamp.fromMillis(yield* Clock.currentTimeMillis)
     const account: Account = { acctId, custName, custAddress, currency, acctCreateTime, metadata: null }
+    if (yield* IsDryRun) return acctId
     return yield* within(AccountTable.insert(sql, [account])).pipe(
       Effect.as(acctId),
       Effect.catch((error): Effect.Effect<never, DatabaseUnavailable | OutcomeUnknown> => {
@@ -98,16 +100,12 @@ export const insertInitialBalance = (
       initialBalance: amountOf(initialBalance, account.currency),
       overdraftLimit: Money.Amount.make("0"),
     }
-    const { ledgerId } = yield* DbConn
-    const decided = decide({ intent, actor: yield* CurrentActor, idempotencyKey: null }, new Map(), {
-      now: account.acctCreateTime,
-      ids: yield* newIds(1),
-      ledgerId: yield* ledgerId,
-    })
-    if (Result.isFailure(decided)) return yield* Effect.fail(decided.failure)
-    // The account is there already; only its first row is to be added.
-    const isAppended = yield* append([{ ...decided.success, account: null }])
-    return isAppended ? idOf(decided.success) : yield* new AccountAlreadyExists({ accountId: acctId })
+    const request: Request = { intent, actor: yield* CurrentActor, idempotencyKey: null }
+    const created = Number(account.acctCreateTime / 1000n)
+    const { isStored, rulings } = yield* round([[request]], { ...readSource, hasAccountRow: true }, created)
+    const [ruling] = rulings
+    if (Result.isFailure(ruling!)) return yield* Effect.fail(ruling.failure.refusal as OpenAccountRefusal)
+    return isStored ? idOf(ruling!.success) : yield* new AccountAlreadyExists({ accountId: acctId })
   })
 
 /**
@@ -126,7 +124,6 @@ export const insertBalanceChange = (
   DbConn
 > =>
   Effect.gen(function* () {
-    const { ledgerId } = yield* DbConn
     const [head] = yield* read((sql) =>
       sql<StateRow & CurrencyRow>`
       SELECT c.currency, ${sql.literal(stateColumns)} FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
@@ -151,21 +148,22 @@ export const insertBalanceChange = (
       actor: yield* CurrentActor,
       idempotencyKey: null,
     }
-    const heads = new Map([[acctId, head]])
-    const now = Timestamp.fromMillis(yield* Clock.currentTimeMillis)
-    const ids = yield* newIds(idsMax([request], heads, now))
-    const decided = decide(request, heads, { now, ids, ledgerId: yield* ledgerId })
-    if (Result.isFailure(decided)) return yield* Effect.fail(decided.failure)
     const computed = Money.sum(head.balance, chgAmt)
-    if (computed !== balAmt) {
+    const isMismatched = computed !== balAmt
+    const source = givenSource(new Map([[acctId, head]]))
+    const judge = round([[request]], source, yield* Clock.currentTimeMillis)
+    // What the rules say comes before the balance that was given.
+    const { isStored, rulings } = yield* isMismatched ? dryRun(judge) : judge
+    const [ruling] = rulings
+    if (Result.isFailure(ruling!)) return yield* Effect.fail(ruling.failure.refusal as PostTransactionRefusal)
+    if (isMismatched) {
       return yield* new BalanceMismatch({
         accountId: acctId,
         given: Money.format(balAmt, Money.decimals),
         computed: Money.format(computed, Money.decimals),
       })
     }
-    const isAppended = yield* append([decided.success])
-    return isAppended ? idOf(decided.success) : yield* new PrevChangeTaken({ accountId: acctId, prevChgId })
+    return isStored ? idOf(ruling!.success) : yield* new PrevChangeTaken({ accountId: acctId, prevChgId })
   })
 
 /** With as many decimals as the currency has, or with more where the amount needs them: `decide` refuses it then. */
@@ -175,10 +173,7 @@ const amountOf = (money: Money.Money, currency: Currency): Money.Amount => {
   return Money.format(money, fits ? scale : Money.decimals)
 }
 
-const idOf = ({ changes }: Decision): BalanceChangeId => changes[0]!.bchgId
-
-const newIds = (count: number): Effect.Effect<ReadonlyArray<BalanceChangeId>, DatabaseUnavailable, DbConn> =>
-  read((sql, database) => selectNewIds(sql, count, database))
+const idOf = ([decision]: ReadonlyArray<Decision>): BalanceChangeId => decision!.changes[0]!.bchgId
 
 /** What was said of an account when it was opened. */
 export const selectAccountDetails = (

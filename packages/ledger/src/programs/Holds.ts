@@ -42,7 +42,9 @@ import { CurrentActor } from "../write/CurrentActor.ts"
 import type { DatabaseUnavailable } from "../database/DatabaseError.ts"
 import { type DbConn, read } from "../database/DbConn.ts"
 import type { Posted } from "../write/Posted.ts"
-import { failUnlessUsed, write, type WriteError } from "../write/WritePath.ts"
+import { failUnlessUsed } from "../write/Replay.ts"
+import { write } from "../write/WritePath.ts"
+import type { WriteError } from "../write/Writer.ts"
 
 /** A hold and the currency of its account, which its amounts are in. */
 export interface HoldInfo extends Hold {

@@ -11,7 +11,9 @@ import { CurrentActor } from "../write/CurrentActor.ts"
 import type { DbConn } from "../database/DbConn.ts"
 import type { Posted, PostedChange } from "../write/Posted.ts"
 import { fetchTransaction } from "./Transactions.ts"
-import { failUnlessUsed, write, type WriteError } from "../write/WritePath.ts"
+import { failUnlessUsed } from "../write/Replay.ts"
+import { write } from "../write/WritePath.ts"
+import type { WriteError } from "../write/Writer.ts"
 
 export interface ReverseTransactionOptions {
   /** Of the opposite sign to the transaction's, on accounts of it; default: all that was not taken back before. */

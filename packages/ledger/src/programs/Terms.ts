@@ -10,7 +10,8 @@ import { Effect } from "effect"
 import { CurrentActor } from "../write/CurrentActor.ts"
 import type { DbConn } from "../database/DbConn.ts"
 import type { Posted } from "../write/Posted.ts"
-import { write, type WriteError } from "../write/WritePath.ts"
+import { write } from "../write/WritePath.ts"
+import type { WriteError } from "../write/Writer.ts"
 
 export interface ChangeTermsOptions {
   /** `closed` needs a balance of zero and no open hold, and is final. */

@@ -15,14 +15,8 @@ import { CurrentActor } from "../write/CurrentActor.ts"
 import type { DatabaseUnavailable } from "../database/DatabaseError.ts"
 import { type DbConn, read } from "../database/DbConn.ts"
 import { type Posted, type PostedChange, postedOfRows } from "../write/Posted.ts"
-import {
-  type RequestRefused,
-  type Verdict,
-  write,
-  writeEach,
-  type WriteError,
-  writeTogether,
-} from "../write/WritePath.ts"
+import { write, writeEach, writeTogether } from "../write/WritePath.ts"
+import type { RequestRefused, Verdict, WriteError } from "../write/Writer.ts"
 
 export interface PostTransactionOptions {
   /** 1 to {@link changesMax}; two or more must sum to zero in each currency. */

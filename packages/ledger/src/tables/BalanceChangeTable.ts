@@ -3,6 +3,7 @@ import type { AccountId } from "@banquo/domain/AccountId"
 import type { AccountState, AccountStatus, Tail } from "@banquo/domain/AccountState"
 import type { Actor } from "@banquo/domain/Actor"
 import type { BalanceChange, ChgFlavor } from "@banquo/domain/BalanceChange"
+import type { SealedChange } from "@banquo/domain/ChangeHash"
 import type { BalanceChangeId, TransactionId } from "@banquo/domain/BalanceChangeId"
 import type { Currency } from "@banquo/domain/Currency"
 import type { Metadata } from "@banquo/domain/Metadata"
@@ -212,19 +213,37 @@ const money = (value: Money.Money | null) => (value === null ? null : Money.toDe
 const time = (value: Timestamp.Timestamp | null) => (value === null ? null : Timestamp.format(value))
 
 /**
- * Appends rows by one statement: all of them or none. They are sorted by account and sequence, because unsorted batches
- * deadlock one another on the unique indexes.
+ * The stored rows that sorted rows stand on: for each account, the row that its first new one follows. Dies where the rows of
+ * an account do not follow one another.
+ */
+const baseOf = (rows: ReadonlyArray<SealedChange>): ReadonlyArray<SealedChange> =>
+  rows.filter((row, at) => {
+    const before = rows[at - 1]
+    if (before?.acctId !== row.acctId) return row.acctSeq > 0
+    if (row.acctSeq !== before.acctSeq + 1 || row.prevHash !== before.chgHash) {
+      throw new RangeError("rows of one account that do not follow one another")
+    }
+    return false
+  })
+
+/**
+ * Appends rows by one statement: all of them, or none where one of the rows that they follow is not stored with the very hash
+ * that they were sealed with. So nothing is built upon a row that a server has lost. Answers how many rows were stored.
+ *
+ * The rows are sorted by account and sequence, because unsorted batches deadlock one another on the unique indexes.
  */
 export const insert = (
   sql: SqlClient.SqlClient,
-  changes: ReadonlyArray<BalanceChange>,
-): Effect.Effect<unknown, SqlError.SqlError> => {
+  changes: ReadonlyArray<SealedChange>,
+): Effect.Effect<number, SqlError.SqlError> => {
   const rows = changes.toSorted((a, b) =>
     a.acctId === b.acctId ? a.acctSeq - b.acctSeq : a.acctId < b.acctId ? -1 : 1,
   )
-  const column = (oid: number, value: (change: BalanceChange) => unknown) => array(oid, rows.map(value))
+  const base = baseOf(rows)
+  const baseColumn = (oid: number, value: (change: SealedChange) => unknown) => array(oid, base.map(value))
+  const column = (oid: number, value: (change: SealedChange) => unknown) => array(oid, rows.map(value))
   const { bytea, int8, text, uuid } = PgTypes.OID
-  return sql`
+  const statement = sql`
     INSERT INTO balance_change (bchg_id, acct_id, acct_seq, chg_flavor, prev_bchg_id, chg_amt, balance, held_amt, held,
       overdraft_limit, acct_status, xact_id, hold_id, hold_expires_at, reverses_xact_id, description, metadata, idem_key,
       request_hash, actor, effective_time, chg_create_time, chg_hash)
@@ -258,12 +277,29 @@ export const insert = (
       ${column(bytea, (c) => c.chgHash)}::BYTEA[]
     ) AS r(bchg_id, acct_id, acct_seq, chg_flavor, prev_bchg_id, chg_amt, balance, held_amt, held, overdraft_limit,
       acct_status, xact_id, hold_id, hold_expires_at, reverses_xact_id, description, metadata, idem_key, request_hash,
-      actor, effective_time, chg_create_time, chg_hash)`
+      actor, effective_time, chg_create_time, chg_hash)
+    WHERE NOT EXISTS (
+      SELECT 1 FROM unnest(
+        ${baseColumn(uuid, (c) => c.acctId)}::UUID[],
+        ${baseColumn(int8, (c) => BigInt(c.acctSeq - 1))}::INT8[],
+        ${baseColumn(bytea, (c) => c.prevHash)}::BYTEA[]
+      ) AS h(acct_id, acct_seq, chg_hash)
+      WHERE (SELECT q.chg_hash FROM balance_change q WHERE q.acct_id = h.acct_id AND q.acct_seq = h.acct_seq)
+        IS DISTINCT FROM h.chg_hash)`
+  return Effect.map(statement.raw, (result) => (result as { readonly rowCount: number }).rowCount)
 }
 
-/** Whether a row is there: rows of one INSERT are there together, so one of them tells of all. */
-export const exists = (sql: SqlClient.SqlClient, id: BalanceChangeId): Effect.Effect<boolean, SqlError.SqlError> =>
-  Effect.map(sql`SELECT 1 AS one FROM balance_change WHERE bchg_id = ${id}`, (rows) => rows.length > 0)
+/** The hash of the row at a sequence of an account. */
+export const selectHash = (
+  sql: SqlClient.SqlClient,
+  acctId: AccountId,
+  acctSeq: number,
+): Effect.Effect<Uint8Array | undefined, SqlError.SqlError> =>
+  Effect.map(
+    sql<Pick<BalanceChangeRow, "chg_hash">>`
+      SELECT chg_hash FROM balance_change WHERE acct_id = ${acctId}::UUID AND acct_seq = ${BigInt(acctSeq)}`,
+    ([row]) => row?.chg_hash,
+  )
 
 /**
  * The rows of a transaction in the order of its changes. Two index look-ups: only legs after the first are indexed. A range of

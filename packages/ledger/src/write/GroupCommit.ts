@@ -3,26 +3,20 @@
  * accounts are not under way already, and commits them as one batch. Meanwhile the next batch gathers, so batches grow with
  * the load, and an account that everybody writes to is no slower than the others.
  */
-import type { AccountId } from "@banquo/domain/AccountId"
-import type { Request } from "@banquo/domain/Intent"
-import { Clock, Context, Duration, Effect, Exit, FiberSet, Latch, Layer } from "effect"
-import * as Batch from "./Batch.ts"
+import { Clock, Duration, Effect, Exit, FiberSet, Latch, Layer, type Scope } from "effect"
 import { Overloaded } from "../database/DatabaseError.ts"
-import { contentionTimeout, type DbConn } from "../database/DbConn.ts"
+import { contentionTimeout, DbConn } from "../database/DbConn.ts"
 import * as LedgerMetrics from "../metrics/LedgerMetrics.ts"
-import { CurrentWriter, type Verdict, type Writer } from "./WritePath.ts"
+import * as BatchCommit from "./BatchCommit.ts"
+import { pendingOf } from "./Pending.ts"
+import { Queue } from "./Queue.ts"
+import type { Group, Verdict, Writer } from "./Writer.ts"
 
 /** Most requests that wait at a time; one more is `Overloaded`. */
 export const queueMaxDefault = 10_000
 
 /** Most batches under way at a time. Each has a connection to itself. */
 export const writersMaxDefault = 2
-
-/** Most rows of a batch. */
-export const batchRowsMax = 500
-
-/** Largest batch, in bytes by the estimate of `Batch.pendingOf`. */
-export const batchBytesMax = 1024 * 1024
 
 export interface GroupCommitOptions {
   /** Default: {@link queueMaxDefault}. */
@@ -31,78 +25,75 @@ export interface GroupCommitOptions {
   readonly writersMax?: number
 }
 
-/** Writes of this process go through one queue as long as the layer lives; then all that was accepted is answered. */
-export const layer = (options: GroupCommitOptions = {}): Layer.Layer<never, never, DbConn> =>
-  Layer.effectContext(Effect.map(make(options), (writer) => Context.make(CurrentWriter, writer)))
+/**
+ * The same `DbConn`, with a queue of its own: all that programs write to it, outside of a transaction, goes through the queue
+ * as long as the layer lives; then all that was accepted is answered.
+ */
+export const layer = (options: GroupCommitOptions = {}): Layer.Layer<DbConn, never, DbConn> =>
+  Layer.effect(
+    DbConn,
+    Effect.gen(function* () {
+      const db = yield* DbConn
+      return DbConn.of({ ...db, writer: yield* makeWriter(options) })
+    }),
+  )
 
-const make = Effect.fnUntraced(function* (options: GroupCommitOptions) {
-  const queueMax = options.queueMax ?? queueMaxDefault
-  const writersMax = options.writersMax ?? writersMaxDefault
-  const batches = yield* Batch.make
+const makeWriter = (options: GroupCommitOptions): Effect.Effect<Writer, never, DbConn | Scope.Scope> =>
+  Effect.gen(function* () {
+    const queueMax = options.queueMax ?? queueMaxDefault
+    const { accept, queue, writers } = yield* makePump(options.writersMax ?? writersMaxDefault)
+    yield* LedgerMetrics.prepare
+    yield* LedgerMetrics.observe("banquo_queue_depth", {
+      description: `Requests that wait to be written; at most ${queueMax}, more are refused`,
+      read: () => queue.length,
+    })
+    yield* LedgerMetrics.observe("banquo_statements_in_flight", {
+      description: "Statements that wait for a connection, or on one for their answer",
+      read: LedgerMetrics.statementsInFlight,
+    })
+    yield* LedgerMetrics.observe("banquo_batches_in_flight", {
+      description: "Batches under way. Constantly at maximum: the database is the bottleneck",
+      read: writers,
+    })
+    return (groups) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        Effect.callback<ReadonlyArray<Verdict>>((resume) => {
+          const verdicts: Array<Verdict> = []
+          let left = groups.length
+          if (left === 0) resume(Effect.succeed(verdicts))
+          accept(groups, now + contentionMillis, queueMax, (index, verdict) => {
+            if (verdicts[index] !== undefined) return
+            verdicts[index] = verdict
+            left -= 1
+            if (left === 0) resume(Effect.succeed(verdicts))
+          })
+        }),
+      )
+  })
+
+const contentionMillis = Duration.toMillis(contentionTimeout)
+const overloaded: Verdict = Exit.fail(new Overloaded())
+
+/** Takes batches from a queue as long as there are some, so many at a time. */
+const makePump = Effect.fnUntraced(function* (writersMax: number) {
+  const memory = yield* BatchCommit.makeMemory
   const fork = yield* FiberSet.makeRuntime<DbConn>()
   const isIdle = yield* Latch.make(true)
   // Runs before the fibers are stopped, because it is added after them.
   yield* Effect.addFinalizer(() => isIdle.await)
-
-  let waiting: Array<Batch.Pending> = []
-  const accountsUnderWay = new Set<AccountId>()
-  const keysUnderWay = new Set<string>()
-  /** Batches that have no verdict yet, and those of them that are being written and do not rest. */
+  const queue = new Queue()
+  /** Batches without a verdict, and those of them that are being written and do not rest. */
   let batchesUnderWay = 0
   let writers = 0
   let isScheduled = false
 
-  yield* LedgerMetrics.prepare
-  yield* LedgerMetrics.observe("banquo_queue_depth", {
-    description: `Requests that wait to be written; at most ${queueMax}, more are refused`,
-    read: () => waiting.length,
-  })
-  yield* LedgerMetrics.observe("banquo_statements_in_flight", {
-    description: "Statements that wait for a connection, or on one for their answer",
-    read: LedgerMetrics.statementsInFlight,
-  })
-  yield* LedgerMetrics.observe("banquo_batches_in_flight", {
-    description: `Batches under way, at most ${writersMax}; all of them all the time: the database is what limits`,
-    read: () => writers,
-  })
-
-  const mustWait = ({ accounts, keys }: Batch.Pending, barred: ReadonlySet<AccountId>): boolean =>
-    keys.some((key) => keysUnderWay.has(key)) ||
-    accounts.some((account) => accountsUnderWay.has(account) || barred.has(account))
-
-  /** All that may be written now, in the order it came. What has to wait holds back what came later for its accounts. */
-  const take = (): ReadonlyArray<Batch.Pending> => {
-    const batch: Array<Batch.Pending> = []
-    const rest: Array<Batch.Pending> = []
-    const barred = new Set<AccountId>()
-    let rows = 0
-    let bytes = 0
-    let next = 0
-    for (; next < waiting.length; next++) {
-      const pending = waiting[next]!
-      if (rows > 0 && (rows + pending.rows > batchRowsMax || bytes + pending.bytes > batchBytesMax)) break
-      if (mustWait(pending, barred)) {
-        for (const account of pending.accounts) barred.add(account)
-        rest.push(pending)
-      } else {
-        for (const key of pending.keys) keysUnderWay.add(key)
-        batch.push(pending)
-        rows += pending.rows
-        bytes += pending.bytes
-      }
-    }
-    for (const { accounts } of batch) for (const account of accounts) accountsUnderWay.add(account)
-    waiting = rest.concat(waiting.slice(next))
-    return batch
-  }
-
   const pump = () => {
     isScheduled = false
-    for (let free = writersMax - writers; free > 0 && waiting.length > 0; free--) {
-      const batch = take()
+    for (let free = writersMax - writers; free > 0 && queue.length > 0; free--) {
+      const batch = queue.take()
       if (batch.length === 0) return
       batchesUnderWay += 1
-      fork(Effect.ensuring(batches.commit(batch, progress), Effect.sync(stop)))
+      fork(Effect.ensuring(BatchCommit.commit(memory, batch, progress), Effect.sync(stop)))
     }
   }
 
@@ -113,7 +104,7 @@ const make = Effect.fnUntraced(function* (options: GroupCommitOptions) {
     setImmediate(pump)
   }
 
-  const progress: Batch.Progress = {
+  const progress: BatchCommit.Progress = {
     begin: () => {
       writers += 1
     },
@@ -121,11 +112,7 @@ const make = Effect.fnUntraced(function* (options: GroupCommitOptions) {
       writers -= 1
     },
     release: (released, kept) => {
-      const accountsKept = new Set(kept.flatMap(({ accounts }) => accounts))
-      for (const { accounts, keys } of released) {
-        for (const account of accounts) if (!accountsKept.has(account)) accountsUnderWay.delete(account)
-        for (const key of keys) keysUnderWay.delete(key)
-      }
+      queue.release(released, kept)
       // At once: the next INSERT is under way before the answers to this one are.
       pump()
     },
@@ -133,42 +120,25 @@ const make = Effect.fnUntraced(function* (options: GroupCommitOptions) {
 
   const stop = () => {
     batchesUnderWay -= 1
-    if (waiting.length > 0) schedule()
+    if (queue.length > 0) schedule()
     else if (batchesUnderWay === 0) isIdle.openUnsafe()
   }
 
   /** Takes groups in; `answer` is called for each, with its place among them. */
   const accept = (
-    groups: ReadonlyArray<ReadonlyArray<Request>>,
-    now: number,
+    groups: ReadonlyArray<Group>,
+    deadline: number,
+    queueMax: number,
     answer: (index: number, verdict: Verdict) => void,
   ) => {
-    const deadline = now + contentionMillis
     for (const [index, requests] of groups.entries()) {
-      if (waiting.length >= queueMax) answer(index, overloaded)
-      else waiting.push(Batch.pendingOf(requests, deadline, (verdict) => answer(index, verdict)))
+      if (queue.length >= queueMax) answer(index, overloaded)
+      else queue.push(pendingOf(requests, deadline, (verdict) => answer(index, verdict)))
     }
-    if (waiting.length === 0) return
+    if (queue.length === 0) return
     isIdle.closeUnsafe()
     schedule()
   }
 
-  const writer: Writer = (groups) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) =>
-      Effect.callback<ReadonlyArray<Verdict>>((resume) => {
-        const verdicts: Array<Verdict> = []
-        let left = groups.length
-        if (left === 0) resume(Effect.succeed(verdicts))
-        accept(groups, now, (index, verdict) => {
-          if (verdicts[index] !== undefined) return
-          verdicts[index] = verdict
-          left -= 1
-          if (left === 0) resume(Effect.succeed(verdicts))
-        })
-      }),
-    )
-  return writer
+  return { accept, queue, writers: () => writers }
 })
-
-const contentionMillis = Duration.toMillis(contentionTimeout)
-const overloaded: Verdict = Exit.fail(new Overloaded())

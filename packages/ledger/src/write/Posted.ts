@@ -29,7 +29,7 @@ export const postedChangeOfRow = (row: BalanceChangeRow & CurrencyRow): PostedCh
 
 export const postedOfDecision = ({ changes, heads }: Decision): Posted =>
   posted(
-    changes.map((change) => ({ ...change, currency: heads.get(change.acctId)!.currency })),
+    changes.map(({ prevHash: _prevHash, ...change }) => ({ ...change, currency: heads.get(change.acctId)!.currency })),
     false,
   )
 

@@ -1,0 +1,132 @@
+/**
+ * How decided rows are stored: by one statement, all of them or none, and only upon the very rows that they were decided on.
+ */
+import type { SealedChange } from "@banquo/domain/ChangeHash"
+import type { Decision } from "@banquo/domain/Decision"
+import { Data, Effect } from "effect"
+import type { SqlError } from "effect/sql"
+import { Contention, DatabaseUnavailable, defectOf, faultOf, OutcomeUnknown } from "../database/DatabaseError.ts"
+import { atomically, contentionBackoff, DbConn, read, within } from "../database/DbConn.ts"
+import * as AccountTable from "../tables/AccountTable.ts"
+import * as BalanceChangeTable from "../tables/BalanceChangeTable.ts"
+import { awaitDurability } from "./Durability.ts"
+import type { WriteError } from "./Writer.ts"
+
+/**
+ * Appends the rows of decisions: `true` when they are stored, `false` when they can never be, because an account has moved
+ * on or the row that they follow is not the stored one.
+ *
+ * A statement that the database undid is sent again as it is. After an unknown outcome the row is read back at its account
+ * and sequence: our hash means stored, and is acknowledged after a commit of one's own; another hash means never stored; no
+ * row means undecided, so the same rows are sent again, which the unique keys keep from being stored twice.
+ */
+export const append = Effect.fnUntraced(function* (decisions: ReadonlyArray<Decision>) {
+  const db = yield* DbConn
+  const send = insertDecisions(db, decisions)
+  if (yield* db.isInTransaction) return yield* appendToTransaction(send)
+  const first = firstOf(decisions)
+
+  let isDoubtful = false
+  /** A conflict of a statement that was sent before may be with itself: early CockroachDB calls some commits undone. */
+  let isResent = false
+  const once: Effect.Effect<boolean, Undone | DatabaseUnavailable, DbConn> = Effect.gen(function* () {
+    if (isDoubtful) {
+      const found = yield* readBack(first)
+      if (found !== "nothing") return found === "ours"
+    }
+    const wasSent = isResent
+    isResent = true
+    return yield* within(send).pipe(
+      Effect.catch((error): Effect.Effect<boolean, Undone | DatabaseUnavailable, DbConn> => {
+        const fault = faultOf(error)
+        if (fault === "conflict") return wasSent ? isOurs(first) : Effect.succeed(false)
+        if (fault === "defect") return Effect.die(defectOf(error))
+        if (fault === "unknown") isDoubtful = true
+        return Effect.fail(fault === "retry" ? new Undone() : new DatabaseUnavailable())
+      }),
+    )
+  })
+  return yield* once.pipe(
+    Effect.retry({ while: (error) => isDoubtful || error._tag === "Undone", schedule: contentionBackoff }),
+    Effect.catch((error): Effect.Effect<never, WriteError> => {
+      if (isDoubtful) return Effect.fail(new OutcomeUnknown())
+      return Effect.fail(error._tag === "Undone" ? new Contention() : error)
+    }),
+  )
+})
+
+/** The database undid the statement in favour of another. */
+class Undone extends Data.TaggedError("Undone") {}
+
+/** What is stored in the place of a row. Rows of one statement are stored together, so one of them tells of all. */
+const readBack = Effect.fnUntraced(function* ({ acctId, acctSeq, chgHash }: SealedChange) {
+  const hash = yield* read((sql) => BalanceChangeTable.selectHash(sql, acctId, acctSeq))
+  if (hash === undefined) return "nothing"
+  if (!isEqual(hash, chgHash)) return "another"
+  yield* awaitDurability
+  return "ours"
+})
+
+const isOurs = (row: SealedChange) => Effect.map(readBack(row), (found) => found === "ours")
+
+const isEqual = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, i) => byte === b[i])
+
+/**
+ * Inside a transaction of the caller's, a savepoint keeps a conflict from spoiling what the caller did before. Where the
+ * transaction sees one state for good, what is stale stays so: it ends as retryable.
+ */
+const appendToTransaction = (
+  send: Effect.Effect<boolean, SqlError.SqlError>,
+): Effect.Effect<boolean, Contention | DatabaseUnavailable, DbConn> =>
+  Effect.flatMap(DbConn, ({ sql }) =>
+    atomically(sql, send).pipe(
+      Effect.catch((error): Effect.Effect<boolean, Contention | DatabaseUnavailable> => {
+        const fault = faultOf(error)
+        if (fault === "conflict") return Effect.succeed(false)
+        if (fault === "defect") return Effect.die(defectOf(error))
+        return Effect.fail(fault === "retry" ? new Contention() : new DatabaseUnavailable())
+      }),
+      Effect.flatMap((isStored) =>
+        isStored
+          ? Effect.succeed(true)
+          : Effect.flatMap(seesNewRows, (sees) => (sees ? Effect.succeed(false) : Effect.fail(new Contention()))),
+      ),
+    ),
+  )
+
+const seesNewRows = Effect.map(
+  read((sql) => sql<{ isolation: string }>`SELECT current_setting('transaction_isolation') AS isolation`),
+  ([row]) => row?.isolation === "read committed",
+)
+
+/** One statement; with new accounts or corrections, several in one transaction. `false`: the guard kept all of it out. */
+const insertDecisions = (
+  { sql }: DbConn["Service"],
+  decisions: ReadonlyArray<Decision>,
+): Effect.Effect<boolean, SqlError.SqlError> => {
+  const accounts = decisions.flatMap(({ account }) => account ?? [])
+  const corrections = decisions.flatMap(({ correction }) => correction ?? [])
+  const insertChanges = Effect.map(
+    BalanceChangeTable.insert(
+      sql,
+      decisions.flatMap(({ asides, changes }) => (asides.length === 0 ? changes : [...asides, ...changes])),
+    ),
+    (count) => count > 0,
+  )
+  if (accounts.length === 0 && corrections.length === 0) return insertChanges
+  return atomically(
+    sql,
+    Effect.gen(function* () {
+      if (!(yield* insertChanges)) return false
+      if (accounts.length > 0) yield* AccountTable.insert(sql, accounts)
+      if (corrections.length > 0) yield* AccountTable.insertCorrections(sql, corrections)
+      return true
+    }),
+  )
+}
+
+const firstOf = (decisions: ReadonlyArray<Decision>): SealedChange => {
+  const first = decisions[0]?.changes[0]
+  if (first === undefined) throw new RangeError("no rows to append")
+  return first
+}

@@ -1,0 +1,59 @@
+/** What a batch leaves behind in the memory of its process. */
+import type { AccountId } from "@banquo/domain/AccountId"
+import type { Request } from "@banquo/domain/Intent"
+import { amount, anonymous, open } from "@banquo/testing/Ledger"
+import * as TestDatabase from "@banquo/testing/TestDatabase"
+import { assert, layer } from "@effect/vitest"
+import { Clock, Effect, Exit } from "effect"
+import { storeBalanceChange } from "../src/programs/Transactions.ts"
+import * as BatchCommit from "../src/write/BatchCommit.ts"
+import { turnLength } from "../src/write/Contenders.ts"
+import { pendingOf } from "../src/write/Pending.ts"
+import type { Verdict } from "../src/write/Writer.ts"
+
+const payment = (acctId: AccountId, description: string | null = null): Request => ({
+  intent: { _tag: "PostTransaction", changes: [{ acctId, amount: amount("1") }], description, metadata: null },
+  actor: anonymous,
+  idempotencyKey: null,
+})
+
+const nothingToTell: BatchCommit.Progress = { begin: () => {}, end: () => {}, release: () => {} }
+
+const commit = (memory: BatchCommit.Memory, ...requests: ReadonlyArray<Request>) =>
+  Effect.gen(function* () {
+    const verdicts: Array<Verdict> = []
+    const deadline = (yield* Clock.currentTimeMillis) + 5_000
+    const batch = requests.map((request) => pendingOf([request], deadline, (verdict) => verdicts.push(verdict)))
+    yield* BatchCommit.commit(memory, batch, nothingToTell)
+    return verdicts
+  })
+
+layer(TestDatabase.layer, { excludeTestServices: true })("the memory of a process", (it) => {
+  it.effect("an account that another process wrote to is contended: after its turn it is left alone", () =>
+    Effect.gen(function* () {
+      const memory = yield* BatchCommit.makeMemory
+      const acctId = yield* open("0")
+      const now = yield* Clock.currentTimeMillis
+      yield* commit(memory, payment(acctId))
+      assert.deepStrictEqual([...memory.contenders.won([acctId], now)], [])
+      yield* storeBalanceChange(acctId, amount("1"))
+      const [verdict] = yield* commit(memory, payment(acctId))
+      assert.isTrue(Exit.isSuccess(verdict!))
+      const over = memory.contenders.won([acctId], (yield* Clock.currentTimeMillis) + turnLength + 1)
+      assert.deepStrictEqual([...over], [acctId])
+    }),
+  )
+
+  it.effect("heads are remembered after an append, and forgotten where it failed", () =>
+    Effect.gen(function* () {
+      const memory = yield* BatchCommit.makeMemory
+      const acctId = yield* open("0")
+      yield* commit(memory, payment(acctId))
+      const now = yield* Clock.currentTimeMillis
+      assert.strictEqual(memory.cache.get(acctId, now)?.acctSeq, 1)
+      const [verdict] = yield* commit(memory, payment(acctId, "a\0b"))
+      assert.isTrue(Exit.isFailure(verdict!))
+      assert.isUndefined(memory.cache.get(acctId, now))
+    }),
+  )
+})
