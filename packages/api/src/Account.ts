@@ -2,8 +2,8 @@ import { AccountId } from "@banquo/domain/AccountId"
 import { accountStatuses, type Tail } from "@banquo/domain/AccountState"
 import type * as Domain from "@banquo/domain/Account"
 import { AccountIdFromString } from "@banquo/domain/AccountId"
-import { Currency } from "@banquo/domain/Currency"
-import { CustomerAddress, CustomerName } from "@banquo/domain/Customer"
+import { Currency, Scale } from "@banquo/domain/Currency"
+import { CustomerAddress, CustomerName, Owner } from "@banquo/domain/Customer"
 import { Metadata, sorted } from "@banquo/domain/Metadata"
 import { Amount, NonNegativeAmount } from "@banquo/domain/Money"
 import { Description } from "@banquo/domain/Text"
@@ -19,7 +19,9 @@ export const Account = Schema.Struct({
   account_id: AccountId,
   customer_name: Schema.String,
   customer_address: Schema.String,
+  owner: Schema.NullOr(Schema.String).annotateKey({ description: "whose account it is, by the bank's own id" }),
   currency: Currency,
+  scale: Scale.annotateKey({ description: "how many decimals its amounts may have" }),
   status: Schema.Literals(accountStatuses),
   balance: Balance,
   overdraft_limit: Schema.NullOr(Amount).annotateKey({ description: "null: without limit" }),
@@ -34,10 +36,12 @@ export const accountOf = (account: Domain.Account, state: Tail): typeof Account.
   account_id: account.acctId,
   customer_name: account.custName,
   customer_address: account.custAddress,
-  currency: account.currency,
+  owner: state.owner,
+  currency: state.currency,
+  scale: state.scale,
   status: state.acctStatus,
   balance: balanceOf(state),
-  overdraft_limit: state.overdraftLimit === null ? null : amountOf(state.overdraftLimit, account.currency),
+  overdraft_limit: state.overdraftLimit === null ? null : amountOf(state.overdraftLimit, state),
   seq: state.acctSeq,
   hash: state.chgHash.toHex(),
   metadata: sorted(account.metadata ?? {}),
@@ -51,7 +55,15 @@ export const NewAccount = Schema.Struct({
   ),
   customer_name: CustomerName,
   customer_address: Schema.optionalKey(CustomerAddress),
-  currency: Currency,
+  owner: Schema.optionalKey(Owner).annotateKey({
+    description: "whose account it is, by the bank's own id; fixed for good",
+  }),
+  currency: Currency.annotateKey({
+    description: "of ISO 4217, or an asset of the bank's own; fixed for good",
+  }),
+  scale: Schema.optionalKey(Scale).annotateKey({
+    description: "how many decimals its amounts may have; default: as ISO 4217 has it; fixed for good",
+  }),
   initial_balance: Schema.optionalKey(Amount),
   overdraft_limit: Schema.optionalKey(Schema.NullOr(NonNegativeAmount)).annotateKey({
     description: 'how far below zero the balance may go; null: without limit; default "0"',

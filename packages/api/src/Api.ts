@@ -64,7 +64,13 @@ export class AccountsApi extends HttpApiGroup.make("accounts")
       headers: idempotency,
       payload: NewAccount,
       success: [written(Account), DryRun],
-      error: [...Problem.commonOfWrites, Problem.ScaleExceeded, Problem.InsufficientFunds],
+      error: [
+        ...Problem.commonOfWrites,
+        Problem.CurrencyNotOpenable,
+        Problem.ScaleRequired,
+        Problem.ScaleExceeded,
+        Problem.InsufficientFunds,
+      ],
     }).annotateMerge(OpenApi.annotations({ summary: "Open an account" })),
     HttpApiEndpoint.get("list", "/", {
       query: { limit: limit(accountsPageMax), cursor: Schema.optionalKey(AccountIdFromString) },

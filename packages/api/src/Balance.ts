@@ -1,12 +1,12 @@
 import * as AccountState from "@banquo/domain/AccountState"
-import { type Currency, scaleOf } from "@banquo/domain/Currency"
+import type { Asset } from "@banquo/domain/Currency"
 import * as Money from "@banquo/domain/Money"
 import { Schema } from "effect"
 
 /** Of amounts: a decimal string that may have more digits than any one of them. */
-export const Sum = Schema.String.check(Schema.isPattern(/^-?(?:0|[1-9]\d*)(?:\.\d{1,4})?$/u))
+export const Sum = Schema.String.check(Schema.isPattern(/^-?(?:0|[1-9]\d*)(?:\.\d{1,8})?$/u))
 
-/** The money of an account. Decimal strings with as many decimals as the currency has. */
+/** The money of an account. Decimal strings with as many decimals as the account has. */
 export const Balance = Schema.Struct({
   posted: Money.Amount.annotateKey({ description: "what the account holds" }),
   held: Money.Amount.annotateKey({ description: "how much of it is reserved by open holds" }),
@@ -16,15 +16,16 @@ export const Balance = Schema.Struct({
   }),
 }).annotate({ identifier: "Balance" })
 
-export const amountOf = (money: Money.Money, currency: Currency): Money.Amount => Money.format(money, scaleOf(currency))
+export const amountOf = (money: Money.Money, { scale }: Pick<Asset, "scale">): Money.Amount =>
+  Money.format(money, scale)
 
 export const balanceOf = (
-  state: Pick<AccountState.AccountState, "balance" | "held" | "overdraftLimit" | "currency">,
+  state: Pick<AccountState.AccountState, "balance" | "held" | "overdraftLimit" | "scale">,
 ): typeof Balance.Type => {
   const available = AccountState.available(state)
   return {
-    posted: amountOf(state.balance, state.currency),
-    held: amountOf(state.held, state.currency),
-    available: available === null ? null : amountOf(available, state.currency),
+    posted: amountOf(state.balance, state),
+    held: amountOf(state.held, state),
+    available: available === null ? null : amountOf(available, state),
   }
 }

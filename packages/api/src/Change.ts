@@ -1,5 +1,5 @@
 import { AccountId } from "@banquo/domain/AccountId"
-import { type AccountState, accountStatuses } from "@banquo/domain/AccountState"
+import { accountStatuses } from "@banquo/domain/AccountState"
 import { type BalanceChange, chgFlavors } from "@banquo/domain/BalanceChange"
 import { BalanceChangeIdFromString } from "@banquo/domain/BalanceChangeId"
 import { Currency } from "@banquo/domain/Currency"
@@ -39,18 +39,18 @@ export const Change = Schema.Struct({
   hash: Hash,
 }).annotate({ identifier: "Change" })
 
-export const changeOf = (change: BalanceChange & Pick<AccountState, "currency">): typeof Change.Type => ({
+export const changeOf = (change: BalanceChange): typeof Change.Type => ({
   change_id: change.bchgId,
   transaction_id: change.xactId,
   account_id: change.acctId,
   seq: change.acctSeq,
   flavor: change.chgFlavor,
-  amount: amountOf(change.chgAmt, change.currency),
-  held_amount: amountOf(change.heldAmt, change.currency),
+  amount: amountOf(change.chgAmt, change),
+  held_amount: amountOf(change.heldAmt, change),
   currency: change.currency,
   balance: balanceOf(change),
   status: change.acctStatus,
-  overdraft_limit: change.overdraftLimit === null ? null : amountOf(change.overdraftLimit, change.currency),
+  overdraft_limit: change.overdraftLimit === null ? null : amountOf(change.overdraftLimit, change),
   hold_id: change.holdId,
   reverses_transaction_id: change.reversesXactId,
   description: change.description,

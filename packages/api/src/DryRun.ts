@@ -40,7 +40,7 @@ export const dryRunOf = ({
   changes,
   isReplayed,
 }: {
-  readonly changes: ReadonlyArray<BalanceChange & { readonly currency: Currency }>
+  readonly changes: ReadonlyArray<BalanceChange>
   readonly isReplayed: boolean
 }): typeof DryRun.Type => ({
   dry_run: true,

@@ -1,6 +1,6 @@
 import { AccountId, AccountIdFromString } from "@banquo/domain/AccountId"
 import { BalanceChangeIdFromString } from "@banquo/domain/BalanceChangeId"
-import { Currency } from "@banquo/domain/Currency"
+import { type Asset, Currency } from "@banquo/domain/Currency"
 import * as Domain from "@banquo/domain/Hold"
 import type { Expiry } from "@banquo/domain/Intent"
 import { Metadata, sorted } from "@banquo/domain/Metadata"
@@ -35,7 +35,7 @@ export const Hold = Schema.Struct({
   updated_at: Time,
 }).annotate({ identifier: "Hold" })
 
-export const holdOf = (hold: Domain.Hold & { readonly currency: Currency }): typeof Hold.Type => {
+export const holdOf = (hold: Domain.Hold & Asset): typeof Hold.Type => {
   // What an expired hold had left is free at once: whether its row is written yet is the ledger's business.
   const freed = hold.state === "expired" ? hold.remaining : Money.zero
   return {
@@ -43,10 +43,10 @@ export const holdOf = (hold: Domain.Hold & { readonly currency: Currency }): typ
     account_id: hold.acctId,
     state: hold.state,
     currency: hold.currency,
-    amount: amountOf(hold.amount, hold.currency),
-    captured: amountOf(hold.captured, hold.currency),
-    released: amountOf(Money.sum(hold.released, freed), hold.currency),
-    remaining: amountOf(Money.difference(hold.remaining, freed), hold.currency),
+    amount: amountOf(hold.amount, hold),
+    captured: amountOf(hold.captured, hold),
+    released: amountOf(Money.sum(hold.released, freed), hold),
+    remaining: amountOf(Money.difference(hold.remaining, freed), hold),
     expires_at: Timestamp.format(hold.expiresAt),
     description: hold.description,
     metadata: sorted(hold.metadata ?? {}),

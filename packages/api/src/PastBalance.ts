@@ -1,7 +1,7 @@
 import { AccountId } from "@banquo/domain/AccountId"
 import * as AccountState from "@banquo/domain/AccountState"
 import { axes, type Axis } from "@banquo/domain/Axis"
-import { Currency } from "@banquo/domain/Currency"
+import { type Asset, Currency } from "@banquo/domain/Currency"
 import * as Money from "@banquo/domain/Money"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { Schema, SchemaTransformation } from "effect"
@@ -39,14 +39,15 @@ export const BalanceAt = Schema.Struct({
   hash: Schema.NullOr(Hash).annotateKey({ description: "of that change" }),
 }).annotate({ identifier: "BalanceAt" })
 
-export const balanceAtOf = (balance: {
+export interface BalanceThen extends Asset {
   readonly acctId: AccountId
-  readonly currency: Currency
   readonly axis: Axis
   readonly at: Timestamp.Timestamp
   readonly posted: Money.Money
   readonly state: AccountState.AccountState | null
-}): typeof BalanceAt.Type => {
+}
+
+export const balanceAtOf = (balance: BalanceThen): typeof BalanceAt.Type => {
   const { axis, currency, state } = balance
   const available = state === null ? Money.zero : AccountState.available(state)
   return {
@@ -54,10 +55,10 @@ export const balanceAtOf = (balance: {
     currency,
     axis,
     at: Timestamp.format(balance.at),
-    posted: amountOf(balance.posted, currency),
+    posted: amountOf(balance.posted, balance),
     ...(axis === "created" && {
-      held: amountOf(state?.held ?? Money.zero, currency),
-      available: available === null ? null : amountOf(available, currency),
+      held: amountOf(state?.held ?? Money.zero, balance),
+      available: available === null ? null : amountOf(available, balance),
     }),
     seq: state?.acctSeq ?? null,
     hash: state?.chgHash.toHex() ?? null,

@@ -6,7 +6,7 @@ import { AccountId } from "@banquo/domain/AccountId"
 import { accountStatuses } from "@banquo/domain/AccountState"
 import { BalanceChangeIdFromString } from "@banquo/domain/BalanceChangeId"
 import { comparisons, conditionSubjects } from "@banquo/domain/Condition"
-import { Currency } from "@banquo/domain/Currency"
+import { Currency, Scale } from "@banquo/domain/Currency"
 import { Amount } from "@banquo/domain/Money"
 import { Schema } from "effect"
 import { HttpApiError } from "effect/http-api"
@@ -215,8 +215,39 @@ export class ScaleExceeded extends declare<ScaleExceeded>()(
   "ScaleExceeded",
   "scale_exceeded",
   422,
-  "The amount has more decimals than its currency",
-  { amount: Amount, currency: Currency },
+  "The amount has more decimals than the account",
+  { amount: Amount, currency: Currency, scale: Scale },
+) {}
+
+export class CurrencyNotOpenable extends declare<CurrencyNotOpenable>()(
+  "CurrencyNotOpenable",
+  "currency_not_openable",
+  422,
+  "No account is opened in the currency",
+  { currency: Currency },
+) {}
+
+export class ScaleRequired extends declare<ScaleRequired>()(
+  "ScaleRequired",
+  "scale_required",
+  422,
+  "The number of decimals has to be said",
+  { currency: Currency },
+) {}
+
+export class EffectiveTimeOutOfRange extends declare<EffectiveTimeOutOfRange>()(
+  "EffectiveTimeOutOfRange",
+  "effective_time_out_of_range",
+  422,
+  "The time is later than now, or before what is taken back",
+) {}
+
+export class ExchangeReversedInPart extends declare<ExchangeReversedInPart>()(
+  "ExchangeReversedInPart",
+  "exchange_reversed_in_part",
+  422,
+  "An exchange of currencies is reversed as a whole",
+  { transaction_id: BalanceChangeIdFromString },
 ) {}
 
 export class AmountOutOfRange extends declare<AmountOutOfRange>()(
@@ -362,7 +393,13 @@ const ofChanges = [
 ] as const
 
 /** Why a transaction is not made. */
-export const ofTransactions = [...ofChanges, SameAccount, Unbalanced, IdempotencyKeyReused] as const
+export const ofTransactions = [
+  ...ofChanges,
+  SameAccount,
+  Unbalanced,
+  EffectiveTimeOutOfRange,
+  IdempotencyKeyReused,
+] as const
 
 /** Why a transaction is not taken back. */
 export const ofReversals = [
@@ -371,6 +408,7 @@ export const ofReversals = [
   NotReversible,
   AlreadyReversed,
   ReversalExceedsTransaction,
+  ExchangeReversedInPart,
 ] as const
 
 /** Why the terms of an account are not changed. */
@@ -386,4 +424,4 @@ export const ofReleases = [...ofChanges, HoldNotFound, HoldAlreadyCaptured, Hold
 export const ofIncreases = [...ofReleases, ExpiryOutOfRange] as const
 
 /** Why a hold is not captured. */
-export const ofCaptures = [...ofReleases, SameAccount, Unbalanced, CaptureExceedsHold] as const
+export const ofCaptures = [...ofReleases, SameAccount, Unbalanced, CaptureExceedsHold, EffectiveTimeOutOfRange] as const

@@ -27,9 +27,7 @@ export const Transaction = Schema.Struct({
 }).annotate({ identifier: "Transaction" })
 
 /** From the rows of a transaction, in order; at least one. */
-export const transactionOf = (
-  changes: ReadonlyArray<BalanceChange & { readonly currency: Currency }>,
-): typeof Transaction.Type => {
+export const transactionOf = (changes: ReadonlyArray<BalanceChange>): typeof Transaction.Type => {
   const first = changes[0]
   if (first === undefined) throw new RangeError("a transaction without changes")
   return {
@@ -51,7 +49,7 @@ export const ExpectedSeq = Schema.optionalKey(
 /** When it happened in the world. */
 export const EffectiveAt = Schema.optionalKey(
   TimestampFromString.pipe(
-    described("when it happened in the world, in the past or in the future; default: when the ledger takes it"),
+    described("when it happened in the world, not later than now; default: when the ledger takes it"),
   ),
 )
 

@@ -2,7 +2,8 @@
  * Holds what the clients were told against what is stored. Not one acknowledged change may be missing, doubled or other
  * than it was said to be; nothing that was refused may be there; and the chains must be whole.
  */
-import type { Account } from "@banquo/domain/Account"
+import { Actor } from "@banquo/domain/Actor"
+import { idemKey, IdempotencyKey } from "@banquo/domain/Idempotency"
 import type { AccountId } from "@banquo/domain/AccountId"
 import type { BalanceChange } from "@banquo/domain/BalanceChange"
 import { ChainCheck, isReversedTooFar, linkFaults, transactionFaults } from "@banquo/domain/ChainCheck"
@@ -38,8 +39,6 @@ export interface Fault {
 /** Everything that the audit looks at. */
 export interface Evidence {
   readonly ledgerId: string
-  /** Those whose chain begins in `rows`. */
-  readonly accounts: ReadonlyMap<AccountId, Account>
   /** The newest row of each account before the run, for those that `rows` go on from. None of them has an open hold. */
   readonly tails: ReadonlyMap<AccountId, BalanceChange>
   /** What was stored in the run, in any order. */
@@ -77,13 +76,10 @@ type Report = (kind: FaultKind, detail: string) => unknown
 
 const money = (text: string) => fromAmount(text as Amount)
 
-const auditChains = ({ accounts, ledgerId, rows, tails }: Evidence, fault: Report) => {
+const auditChains = ({ ledgerId, rows, tails }: Evidence, fault: Report) => {
   for (const [acctId, chain] of Map.groupBy(rows, (row) => row.acctId)) {
-    const account = accounts.get(acctId)
     const tail = tails.get(acctId)
-    if (tail === undefined && account === undefined) fault("gap", `account ${acctId} has rows but is not known`)
-    const check =
-      tail === undefined && account !== undefined ? ChainCheck.ofAccount(ledgerId, account) : ChainCheck.after(tail)
+    const check = tail === undefined ? ChainCheck.ofAccount(ledgerId, acctId) : ChainCheck.after(tail)
     const named = new Set(tail?.prevBchgId === null ? [] : [tail?.prevBchgId])
     for (const row of chain.toSorted((a, b) => a.acctSeq - b.acctSeq)) {
       const at = `account ${acctId}, sequence ${row.acctSeq}, change ${row.bchgId}`
@@ -100,7 +96,7 @@ const auditLegs = (rows: ReadonlyArray<BalanceChange>, fault: Report) => {
   for (const [xactId, legs] of Map.groupBy(rows, (row) => row.xactId)) {
     const moving = legs.filter(({ chgAmt }) => chgAmt !== 0n)
     const sum = moving.reduce((total, { chgAmt }) => total + chgAmt, 0n)
-    if (moving.length > 1 && sum !== 0n) fault("unbalanced", `transaction ${xactId} sums to ${sum} ten-thousandths`)
+    if (moving.length > 1 && sum !== 0n) fault("unbalanced", `transaction ${xactId} sums to ${sum} units of 10^-8`)
     if (!legs.some(({ bchgId }) => bchgId === xactId)) fault("unbalanced", `transaction ${xactId} lacks its first leg`)
   }
 }
@@ -142,7 +138,7 @@ const auditReversals = (rows: ReadonlyArray<BalanceChange>, fault: Report) => {
   for (const [leg, taken] of Map.groupBy(reversals, (row) => legOf(row.reversesXactId, row.acctId))) {
     const there = moved.get(leg)
     const back = taken.reduce((sum, { chgAmt }) => sum + chgAmt, 0n)
-    if (isReversedTooFar(there, back)) fault("reversed too far", `${leg}: ${back} ten-thousandths of ${there ?? 0n}`)
+    if (isReversedTooFar(there, back)) fault("reversed too far", `${leg}: ${back} units of 10^-8 of ${there ?? 0n}`)
   }
 }
 
@@ -158,7 +154,10 @@ const auditAcknowledged = (rows: ReadonlyArray<BalanceChange>, attempts: Readonl
         change.changeId === null ? bySeq.get(`${change.acctId} ${change.seq}`) : byId.get(change.changeId)?.[0]
       const at = `key ${key}, account ${change.acctId}, sequence ${change.seq}, change ${change.changeId}`
       if (row === undefined) fault("lost", at)
-      else if (!isAsAcknowledged(row, change) || keyOf(row.idemKey) !== (row.bchgId === row.xactId ? key : null)) {
+      else if (
+        !isAsAcknowledged(row, change) ||
+        hexOf(row.idemKey) !== (row.bchgId === row.xactId ? storedKeyOf(key) : null)
+      ) {
         fault("other than acknowledged", at)
       }
     }
@@ -186,9 +185,10 @@ const isAsAcknowledged = (row: BalanceChange, change: Acknowledged): boolean =>
   row.balance === money(change.balance) &&
   Buffer.from(row.chgHash).toString("hex") === change.hash
 
-/** Stored keys begin with who sent them, and a space. */
-const keyOf = (idemKey: string | null): string | null =>
-  idemKey === null ? null : idemKey.slice(idemKey.indexOf(" ") + 1)
+const hexOf = (idemKey: Uint8Array | null): string | null => idemKey?.toHex() ?? null
+
+/** As it is stored of those who send without access control. */
+const storedKeyOf = (key: string): string => idemKey(Actor.make("anonymous"), IdempotencyKey.make(key)).toHex()
 
 const auditKeys = (
   rows: ReadonlyArray<BalanceChange>,
@@ -198,7 +198,7 @@ const auditKeys = (
 ) => {
   const stored = new Map<string, BalanceChange>()
   for (const row of rows) {
-    const key = keyOf(row.idemKey)
+    const key = hexOf(row.idemKey)
     if (key === null) continue
     const other = stored.get(key)
     if (other !== undefined && other.bchgId !== row.bchgId) {
@@ -206,7 +206,7 @@ const auditKeys = (
     }
     stored.set(key, row)
   }
-  const byKey = Map.groupBy(attempts, ({ key }) => key)
+  const byKey = Map.groupBy(attempts, ({ key }) => storedKeyOf(key))
   for (const [key, same] of byKey) {
     const applied = same.filter(({ outcome }) => outcome === "acknowledged")
     if (applied.length > 1) fault("key applied twice", `key ${key} was acknowledged ${applied.length} times as new`)
@@ -215,7 +215,7 @@ const auditKeys = (
   // Each transaction of a run has a key, which its first row bears.
   for (const [xactId, legs] of Map.groupBy(rows, (row) => row.xactId)) {
     const first = legs.find(({ bchgId }) => bchgId === xactId)
-    const key = keyOf(first?.idemKey ?? null)
+    const key = hexOf(first?.idemKey ?? null)
     const isAsked = key === null ? legs.every((row) => asides.has(row)) : byKey.has(key)
     if (first !== undefined && !isAsked) fault("never asked for", `transaction ${xactId} of account ${first.acctId}`)
   }
@@ -223,16 +223,16 @@ const auditKeys = (
 
 /** Only what was acknowledged moves money, and what nobody knows the outcome of, if it was done. */
 const auditMoney = (rows: ReadonlyArray<BalanceChange>, attempts: ReadonlyArray<Attempt>, fault: Report) => {
-  const doubtful = new Set(attempts.filter(({ outcome }) => outcome === "unknown").map(({ key }) => key))
-  const doubtfulXacts = new Set(rows.filter((row) => doubtful.has(keyOf(row.idemKey) ?? "")).map((row) => row.xactId))
+  const doubtful = new Set(attempts.filter(({ outcome }) => outcome === "unknown").map(({ key }) => storedKeyOf(key)))
+  const doubtfulXacts = new Set(rows.filter((row) => doubtful.has(hexOf(row.idemKey) ?? "")).map((row) => row.xactId))
   let stored = 0n
   for (const row of rows) if (!doubtfulXacts.has(row.xactId)) stored += row.chgAmt
   let told = 0n
   for (const { changes, key, outcome } of attempts) {
-    if (outcome !== "acknowledged" || doubtful.has(key)) continue
+    if (outcome !== "acknowledged" || doubtful.has(storedKeyOf(key))) continue
     for (const { amount } of changes) told += money(amount)
   }
-  if (stored !== told) fault("money made or lost", `${stored - told} ten-thousandths too many`)
+  if (stored !== told) fault("money made or lost", `${stored - told} units of 10^-8 too many`)
 }
 
 /** If one was acknowledged before another was sent, it comes first. Both times err to the side of saying nothing. */

@@ -32,9 +32,9 @@ const program = Effect.gen(function* () {
   const sql = yield* Database.connect(yield* Config.Redacted("DATABASE_URL"), connectionsMax)
   const [ledger] = yield* sql<{ readonly ledger_id: string }>`SELECT ledger_id FROM ledger`
   const tails = yield* sql<
-    BalanceChangeTable.StateRow & BalanceChangeTable.CurrencyRow & { readonly acct_id: AccountId }
-  >`SELECT DISTINCT ON (b.acct_id) b.acct_id, c.currency, ${sql.literal(BalanceChangeTable.stateColumns)}
-    FROM balance_change b JOIN account c ON c.acct_id = b.acct_id ORDER BY b.acct_id, b.acct_seq DESC
+    BalanceChangeTable.StateRow & { readonly acct_id: AccountId }
+  >`SELECT DISTINCT ON (b.acct_id) b.acct_id, ${sql.literal(BalanceChangeTable.stateColumns)}
+    FROM balance_change b ORDER BY b.acct_id, b.acct_seq DESC
     LIMIT ${options.rowsMax}`
   const heads = new Map(
     tails.map((row) => [row.acct_id, { ...BalanceChangeTable.tailOfRow(row, row.acct_id), openHolds: noHolds }]),
@@ -101,14 +101,18 @@ const insertOne = (sql: SqlClient.SqlClient, row: SealedChange) =>
     acct_seq: BigInt(row.acctSeq),
     chg_flavor: row.chgFlavor,
     prev_bchg_id: row.prevBchgId,
+    owner: row.owner,
+    currency: row.currency,
+    scale: BigInt(row.scale),
     chg_amt: Money.toDecimal(row.chgAmt),
     balance: Money.toDecimal(row.balance),
     held_amt: Money.toDecimal(row.heldAmt),
     held: Money.toDecimal(row.held),
     overdraft_limit: row.overdraftLimit === null ? null : Money.toDecimal(row.overdraftLimit),
     acct_status: row.acctStatus,
+    is_forced: row.isForced,
     xact_id: row.xactId,
-    description: row.description,
+    xact_rows: BigInt(row.xactRows),
     idem_key: row.idemKey,
     request_hash: row.requestHash,
     actor: row.actor,

@@ -1,7 +1,6 @@
 /** Loads what the audit looks at from the database. */
 import type { AccountId } from "@banquo/domain/AccountId"
 import type { BalanceChange } from "@banquo/domain/BalanceChange"
-import { accountColumns, accountOfRow, type AccountRow } from "@banquo/ledger/AccountTable"
 import { type BalanceChangeRow, changeColumns, changeOfRow } from "@banquo/ledger/BalanceChangeTable"
 import { PgTypes } from "@effect/sql-pg"
 import { Array as Arr, Effect, type Redacted, Result } from "effect"
@@ -29,14 +28,10 @@ export const load = (
       const rows = yield* selectSince(sql, filled.lastId)
       const touched = [...new Set(rows.map(({ acctId }) => acctId))]
       const tails = yield* selectTails(sql, touched, filled.lastId)
-      const opened = touched.filter((acctId) => !tails.has(acctId))
-      const accounts = yield* sql<AccountRow>`
-        SELECT ${sql.literal(accountColumns)} FROM account c WHERE c.acct_id = ANY(${uuids(opened)}::UUID[])`
       const [old] = yield* sql<{ readonly count: bigint }>`
         SELECT count(*) AS count FROM balance_change WHERE bchg_id <= ${filled.lastId}`
       return {
         ledgerId: filled.ledgerId,
-        accounts: new Map(accounts.map((row) => [row.acct_id, accountOfRow(row)])),
         tails,
         rows,
         oldRows: { before: filled.rows, after: Number(old!.count) },

@@ -1,6 +1,5 @@
 /** Accounts and their past: real chains with real hashes, made by the rules of the ledger and stored as they would be. */
 import type { SealedChange } from "@banquo/domain/ChangeHash"
-import type { Account } from "@banquo/domain/Account"
 import { AccountId } from "@banquo/domain/AccountId"
 import type { AccountState } from "@banquo/domain/AccountState"
 import { Actor } from "@banquo/domain/Actor"
@@ -10,10 +9,10 @@ import { decide } from "@banquo/domain/Decide"
 import type { Decision } from "@banquo/domain/Decision"
 import { IdempotencyKey } from "@banquo/domain/Idempotency"
 import type { Intent } from "@banquo/domain/Intent"
-import { Amount } from "@banquo/domain/Money"
+import { Amount, NonNegativeAmount, NonZeroAmount } from "@banquo/domain/Money"
 import * as Timestamp from "@banquo/domain/Timestamp"
+import * as AccountTable from "@banquo/ledger/AccountTable"
 import * as BalanceChangeTable from "@banquo/ledger/BalanceChangeTable"
-import { PgTypes } from "@effect/sql-pg"
 import { Array as Arr, Effect, Result } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
 import * as Database from "./Database.ts"
@@ -108,15 +107,18 @@ const openAccounts = (sql: SqlClient.SqlClient, { accounts, heads, ledgerId }: C
           acctIdIsChosen: true,
           custName: `Customer ${acctId.slice(0, 8)}`,
           custAddress: "1 Main Street",
+          owner: null,
           currency,
+          scale: null,
           initialBalance,
-          overdraftLimit: Amount.make("0"),
+          overdraftLimit: NonNegativeAmount.make("0"),
+          reference: null,
           metadata: null,
         },
         { heads, ledgerId, id: ids[index]!, key: null },
       ),
     )
-    yield* insertAccounts(
+    yield* AccountTable.insert(
       sql,
       decisions.map(({ account }) => account!),
     )
@@ -134,10 +136,10 @@ const appendChanges = (
   Effect.gen(function* () {
     const ids = yield* newIds(sql, accounts.length)
     const decisions = accounts.map((acctId, index) => {
-      const amount = Amount.make(`${random() < 0.5 ? "-" : ""}${1 + Random.index(random, 9)}.50`)
+      const amount = NonZeroAmount.make(`${random() < 0.5 ? "-" : ""}${1 + Random.index(random, 9)}.50`)
       const id = ids[index]!
       return decided(
-        { _tag: "PostTransaction", changes: [{ acctId, amount }], description: null, metadata: null },
+        { _tag: "PostTransaction", changes: [{ acctId, amount }], reference: null, description: null, metadata: null },
         { heads, ledgerId, id, key: IdempotencyKey.make(`fill-${id}`) },
       )
     })
@@ -165,6 +167,7 @@ const decided = (intent: Intent, { heads, id, key, ledgerId }: Given): Decision 
       now: Timestamp.fromMillis(Date.now()),
       ids: [id],
       ledgerId,
+      saltSeed,
     }),
   )
 
@@ -178,22 +181,8 @@ export const newIds = (
     (rows) => rows.map(({ id }) => id),
   )
 
-const array = (oid: number, values: ReadonlyArray<unknown>) => Result.getOrThrow(PgTypes.array(values, oid))
-
-const insertAccounts = (sql: SqlClient.SqlClient, accounts: ReadonlyArray<Account>) => {
-  const { text, uuid } = PgTypes.OID
-  const column = (oid: number, value: (account: Account) => unknown) => array(oid, accounts.map(value))
-  return sql`
-    INSERT INTO account (acct_id, cust_name, cust_address, currency, acct_create_time)
-    SELECT a.acct_id, a.cust_name, a.cust_address, a.currency, a.acct_create_time::TIMESTAMPTZ
-    FROM unnest(
-      ${column(uuid, (a) => a.acctId)}::UUID[],
-      ${column(text, (a) => a.custName)}::TEXT[],
-      ${column(text, (a) => a.custAddress)}::TEXT[],
-      ${column(text, (a) => a.currency)}::TEXT[],
-      ${column(text, (a) => Timestamp.format(a.acctCreateTime))}::TEXT[]
-    ) AS a(acct_id, cust_name, cust_address, currency, acct_create_time)`
-}
+/** For the salts of accounts that nobody needs to keep secret. */
+const saltSeed = new Uint8Array(16)
 
 /** The next row of each account, sealed and ready to be stored; `heads` move on. */
 export const nextChanges = (
@@ -209,7 +198,8 @@ export const nextChanges = (
     const decision = decided(
       {
         _tag: "PostTransaction",
-        changes: [{ acctId, amount: Amount.make("1.50") }],
+        changes: [{ acctId, amount: NonZeroAmount.make("1.50") }],
+        reference: null,
         description: null,
         metadata: null,
       },

@@ -5,7 +5,6 @@ import type { AccountId } from "@banquo/domain/AccountId"
 import type { AccountState } from "@banquo/domain/AccountState"
 import type { BalanceChange } from "@banquo/domain/BalanceChange"
 import type { BalanceChangeId } from "@banquo/domain/BalanceChangeId"
-import type { Currency } from "@banquo/domain/Currency"
 import { decide } from "@banquo/domain/Decide"
 import type { PostTransactionRefusal } from "@banquo/domain/PostTransaction"
 import { noHolds } from "@banquo/domain/Hold"
@@ -25,7 +24,7 @@ export const rivals = {
 export type RivalName = keyof typeof rivals
 
 export interface Appended {
-  readonly changes: ReadonlyArray<BalanceChange & { readonly currency: Currency }>
+  readonly changes: ReadonlyArray<BalanceChange>
 }
 
 type Rival = (request: Request<PostTransaction>) => Effect.Effect<Appended, PostTransactionRefusal | Contention, DbConn>
@@ -36,12 +35,14 @@ type Step = (
   ledgerId: string,
 ) => Effect.Effect<Appended, PostTransactionRefusal | SqlError.SqlError>
 
+const saltSeed = new Uint8Array(16)
+
 const readThenInsert: Step = Effect.fnUntraced(function* ({ reads, sql }, request, ledgerId) {
   const { heads, ids } = yield* selectTails(reads, accountIds(request.intent))
   const now = Timestamp.fromMillis(yield* Clock.currentTimeMillis)
-  const { changes } = yield* Effect.fromResult(decide(request, heads, { now, ids, ledgerId }))
+  const { changes } = yield* Effect.fromResult(decide(request, heads, { now, ids, ledgerId, saltSeed }))
   yield* BalanceChangeTable.insert(sql, changes)
-  return { changes: changes.map((change) => ({ ...change, currency: heads.get(change.acctId)!.currency })) }
+  return { changes }
 })
 
 const lockRow: Step = ({ sql }, request, ledgerId) =>
@@ -49,7 +50,7 @@ const lockRow: Step = ({ sql }, request, ledgerId) =>
     sql,
     Effect.andThen(
       // In one order, or two transfers between the same accounts deadlock.
-      sql`SELECT acct_id FROM account WHERE acct_id IN ${sql.in(accountIds(request.intent))} ORDER BY acct_id FOR UPDATE`,
+      sql`SELECT acct_id FROM account WHERE acct_id IN ${sql.in(accountIds(request.intent))} AND acct_seq = 0 ORDER BY acct_id FOR UPDATE`,
       readThenInsert({ reads: sql, sql }, request, ledgerId),
     ),
   )
@@ -83,13 +84,12 @@ export const append: { readonly [Name in RivalName]: Rival } = {
 /** The tails, and an unused id for each, by one statement. */
 const selectTails = (sql: SqlClient.SqlClient, acctIds: ReadonlyArray<AccountId>) =>
   sql<
-    BalanceChangeTable.StateRow &
-      BalanceChangeTable.CurrencyRow & { readonly new_id: BalanceChangeId; readonly acct_id: AccountId }
-  >`SELECT unique_rowid() AS new_id, c.acct_id, c.currency, ${sql.literal(BalanceChangeTable.stateColumns)}
+    BalanceChangeTable.StateRow & { readonly new_id: BalanceChangeId; readonly acct_id: AccountId }
+  >`SELECT unique_rowid() AS new_id, c.acct_id, ${sql.literal(BalanceChangeTable.stateColumns)}
     FROM account c JOIN LATERAL (
       SELECT * FROM balance_change x WHERE x.acct_id = c.acct_id ORDER BY x.acct_seq DESC LIMIT 1
     ) b ON true
-    WHERE c.acct_id IN ${sql.in(acctIds)}`.pipe(
+    WHERE c.acct_id IN ${sql.in(acctIds)} AND c.acct_seq = 0`.pipe(
     Effect.map((rows) => ({
       heads: new Map(
         rows.map((row): [AccountId, AccountState] => [

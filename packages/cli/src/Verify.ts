@@ -1,4 +1,5 @@
-import { lineOf, type Progress, requireSound, verify } from "@banquo/ledger/Verifier"
+import { lineOf } from "@banquo/ledger/Fault"
+import { type Progress, requireSound, verify } from "@banquo/ledger/Verifier"
 import { Clock, Duration, Effect } from "effect"
 
 /** Width of the bar, in characters. */

@@ -1,3 +1,5 @@
+import { Actor } from "@banquo/domain/Actor"
+import { idemKey, IdempotencyKey } from "@banquo/domain/Idempotency"
 import { DbConn } from "@banquo/ledger/DbConn"
 import { assert, layer } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Redacted } from "effect"
@@ -25,10 +27,12 @@ const selectChain = (accountId: string) =>
       WHERE b.acct_id = ${accountId}::UUID ORDER BY b.acct_seq`,
   ).pipe(Effect.orDie)
 
+const storedKeyOf = (key: string) => idemKey(Actor.make("anonymous"), IdempotencyKey.make(key))
+
 const countOfKey = (key: string) =>
   DbConn.use(({ sql }) =>
     Effect.map(
-      sql<{ n: bigint }>`SELECT count(*) AS n FROM balance_change WHERE idem_key = ${`anonymous ${key}`}`,
+      sql<{ n: bigint }>`SELECT count(*) AS n FROM balance_change WHERE idem_key = ${storedKeyOf(key)}`,
       ([row]) => Number(row!.n),
     ),
   ).pipe(Effect.orDie)
@@ -63,7 +67,7 @@ const assertChain = (accountId: string, changes: number) =>
   Effect.map(selectChain(accountId), (rows) => {
     assert.deepStrictEqual(
       rows.map(({ acct_seq, balance, is_linked }) => [Number(acct_seq), balance, is_linked]),
-      Array.from({ length: changes + 1 }, (_, seq) => [seq, `${seq}.0000`, true]),
+      Array.from({ length: changes + 1 }, (_, seq) => [seq, `${seq}.00000000`, true]),
     )
   })
 

@@ -2,13 +2,16 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary } from "effect"
 import { createHash } from "node:crypto"
 import { readFileSync } from "node:fs"
-import type { Account } from "../src/account/Account.ts"
+import type { AccountDetails } from "../src/account/Account.ts"
+import type { AccountId } from "../src/account/AccountId.ts"
 import { accountStatuses } from "../src/account/AccountState.ts"
 import { chgFlavors, type UnsealedChange } from "../src/chain/BalanceChange.ts"
 import { CanonicalBytes } from "../src/chain/CanonicalBytes.ts"
 import { canonicalBytes, genesisHash, seal } from "../src/chain/ChangeHash.ts"
 import { sha256 as nodeSha256 } from "../src/chain/sha256.node.ts"
 import { sha256 as portableSha256 } from "../src/chain/sha256.ts"
+import { detailsHash, type Texts, textsHash } from "../src/text/Texts.ts"
+import { Currency } from "../src/money/Currency.ts"
 import * as Generated from "./Generated.ts"
 
 /** JSON with each 64-bit integer as a decimal string and each byte string in hex. */
@@ -20,18 +23,27 @@ interface Vectors {
   readonly genesis: ReadonlyArray<{
     readonly name: string
     readonly ledgerId: string
-    readonly account: JsonOf<Account>
-    readonly canonicalBytes: string
+    readonly acctId: AccountId
     readonly hash: string
   }>
   readonly changes: ReadonlyArray<{
     readonly name: string
-    readonly row: JsonOf<UnsealedChange>
+    readonly after: string
+    readonly row: JsonOf<HashedChange>
     readonly canonicalBytes: string
     readonly prevHash: string
     readonly chgHash: string
   }>
+  readonly texts: ReadonlyArray<Texts & { readonly name: string; readonly salt: string; readonly hash: string }>
+  readonly details: ReadonlyArray<
+    AccountDetails & { readonly name: string; readonly salt: string; readonly hash: string }
+  >
 }
+
+/** Texts and their salt are covered by their hash alone. */
+type HashedChange = Omit<UnsealedChange, keyof typeof noTexts>
+
+const noTexts = { reference: null, description: null, metadata: null, textsSalt: null }
 
 // Read as JSON and not imported: in a module, a key `__proto__` would be the prototype.
 const vectors = JSON.parse(readFileSync(`${import.meta.dirname}/vectors.json`, "utf8")) as Vectors
@@ -52,14 +64,13 @@ const integers = [
   "chgCreateTime",
 ] as const
 
-const rowOf = (json: JsonOf<UnsealedChange>): UnsealedChange => {
-  const values = integers.map((name) => [name, json[name] === null ? null : BigInt(json[name])])
-  const requestHash = json.requestHash === null ? null : Uint8Array.fromHex(json.requestHash)
-  return { ...json, ...Object.fromEntries(values), requestHash }
-}
+const hashes = ["textsHash", "idemKey", "requestHash", "detailsHash"] as const
 
-const accountOf = (json: JsonOf<Account>): Account =>
-  ({ ...json, acctCreateTime: BigInt(json.acctCreateTime) }) as Account
+const rowOf = (json: JsonOf<HashedChange>): UnsealedChange => {
+  const values = integers.map((name) => [name, json[name] === null ? null : BigInt(json[name])])
+  const bytes = hashes.map((name) => [name, json[name] === null ? null : Uint8Array.fromHex(json[name])])
+  return { ...noTexts, ...json, ...Object.fromEntries([...values, ...bytes]) }
+}
 
 const openssl = (...parts: ReadonlyArray<Uint8Array>) => {
   const hash = createHash("sha256")
@@ -79,6 +90,11 @@ const next = <A extends string>(values: ReadonlyArray<A>, value: A) =>
 const other = (value: bigint | null) => (value === null ? 0n : value + 1n)
 const otherText = (value: string | null) => (value === null ? "" : `${value}.`)
 
+const otherHash = (hash: Uint8Array | null) =>
+  hash === null
+    ? [new Uint8Array(32), new Uint8Array(0)]
+    : [null, hash.map((octet, index) => (index === 31 ? octet ^ 1 : octet))]
+
 const record = (tag: string) => new CanonicalBytes(tag).u8(1).toBytes().toHex()
 
 const runs = { arbitrary: { runs: 100 } }
@@ -97,10 +113,17 @@ describe("the published vectors", () => {
     )
   })
 
-  it.each(vectors.genesis)("genesis: $name", ({ account, canonicalBytes, hash, ledgerId }) => {
-    assert.strictEqual(genesisHash(ledgerId, accountOf(account)).toHex(), hash)
-    assert.strictEqual(openssl(Uint8Array.fromHex(canonicalBytes)), hash)
-  })
+  it.each(vectors.genesis)("genesis: $name", ({ acctId, hash, ledgerId }) =>
+    assert.strictEqual(genesisHash(ledgerId, acctId).toHex(), hash),
+  )
+
+  it.each(vectors.texts)("texts: $name", (vector) =>
+    assert.strictEqual(textsHash(vector, Uint8Array.fromHex(vector.salt)).toHex(), vector.hash),
+  )
+
+  it.each(vectors.details)("details: $name", (vector) =>
+    assert.strictEqual(detailsHash(vector, Uint8Array.fromHex(vector.salt)).toHex(), vector.hash),
+  )
 
   it.each(vectors.changes)("change: $name", (vector) => {
     const row = rowOf(vector.row)
@@ -122,7 +145,7 @@ describe("the published vectors", () => {
 
 describe("canonicalBytes", () => {
   /** For every column, what it could be instead; `null` becomes what is nearest to it. */
-  const mutations: { readonly [K in keyof UnsealedChange]: (row: UnsealedChange) => ReadonlyArray<unknown> } = {
+  const mutations: { readonly [K in keyof HashedChange]: (row: UnsealedChange) => ReadonlyArray<unknown> } = {
     bchgId: (row) => [other(row.bchgId)],
     acctId: (row) => [row.acctId.replace(/.$/, (digit) => (digit === "0" ? "1" : "0"))],
     acctSeq: (row) => [row.acctSeq === 0 ? 1 : row.acctSeq - 1],
@@ -138,13 +161,16 @@ describe("canonicalBytes", () => {
     holdId: (row) => [other(row.holdId), row.holdId === null ? 1n : null],
     holdExpiresAt: (row) => [other(row.holdExpiresAt), row.holdExpiresAt === null ? 1n : null],
     reversesXactId: (row) => [other(row.reversesXactId), row.reversesXactId === null ? 1n : null],
-    description: (row) => [otherText(row.description), row.description === null ? "." : null],
-    metadata: (row) => (row.metadata === null ? [{}, { k: "" }] : [null, { ...row.metadata, "another key": "" }]),
-    idemKey: (row) => [otherText(row.idemKey), row.idemKey === null ? "." : null],
-    requestHash: (row) =>
-      row.requestHash === null
-        ? [new Uint8Array(32), new Uint8Array(0)]
-        : [null, row.requestHash.map((octet, index) => (index === 31 ? octet ^ 1 : octet))],
+    owner: (row) => [otherText(row.owner), row.owner === null ? "." : null],
+    currency: (row) => [`${row.currency}X`],
+    scale: (row) => [(row.scale + 1) % 9],
+    isForced: (row) => [!row.isForced],
+    xactRows: (row) => [row.xactRows + 1],
+    valueDate: (row) => [row.valueDate === null ? "2026-11-23" : null],
+    textsHash: (row) => otherHash(row.textsHash),
+    idemKey: (row) => otherHash(row.idemKey),
+    requestHash: (row) => otherHash(row.requestHash),
+    detailsHash: (row) => otherHash(row.detailsHash),
     actor: (row) => [`${row.actor}.`],
     effectiveTime: (row) => [other(row.effectiveTime)],
     chgCreateTime: (row) => [other(row.chgCreateTime)],
@@ -153,7 +179,7 @@ describe("canonicalBytes", () => {
   it("every column of a row has a mutation", () => {
     const columns = Object.keys(vectors.changes[0]!.row)
     assert.deepStrictEqual(Object.keys(mutations).toSorted(), columns.toSorted())
-    assert.strictEqual(columns.length, 22)
+    assert.strictEqual(columns.length, 28)
   })
 
   it.prop(
@@ -202,57 +228,81 @@ describe("canonicalBytes", () => {
   )
 
   it.prop(
-    "a map's order of keys is not in the bytes",
-    [Generated.unsealedChange, Generated.metadata],
-    ([row, metadata]) => {
-      const reversed = Object.fromEntries(Object.entries(metadata).toReversed())
-      assert.strictEqual(
-        canonicalBytes({ ...row, metadata: reversed }).toHex(),
-        canonicalBytes({ ...row, metadata }).toHex(),
-      )
-    },
+    "texts and their salt are not in the bytes of a row: they can be erased",
+    [Generated.unsealedChange],
+    ([row]) => assert.strictEqual(canonicalBytes({ ...row, ...noTexts }).toHex(), canonicalBytes(row).toHex()),
     runs,
   )
 
   it("text cannot move from one column to the next", () => {
     const row = rowOf(vectors.changes[0]!.row)
     const texts = [
-      { description: "ab", idemKey: "c" },
-      { description: "a", idemKey: "bc" },
-      { description: "abc", idemKey: "" },
-      { description: "", idemKey: "abc" },
-      { description: "abc", idemKey: null },
-      { description: null, idemKey: "abc" },
-    ]
+      { owner: "ABC", currency: "DEF" },
+      { owner: "AB", currency: "CDEF" },
+      { owner: "ABCD", currency: "EFG" },
+      { owner: null, currency: "ABCDEF" },
+    ].map(({ currency, owner }) => ({ owner, currency: Currency.make(currency) }))
     const bytes = texts.map((columns) => canonicalBytes({ ...row, ...columns }).toHex())
     assert.strictEqual(new Set(bytes).size, texts.length)
   })
 
+  it("an account's first hash names the ledger and the account", () => {
+    const [one, , other] = vectors.genesis
+    const ledgers = [one!.ledgerId, "00000000-0000-0000-0000-000000000001"]
+    const hashes = ledgers.flatMap((id) => [one!, other!].map(({ acctId }) => genesisHash(id, acctId).toHex()))
+    assert.strictEqual(new Set(hashes).size, 4)
+  })
+})
+
+const said = ({ metadata, ...others }: Texts) =>
+  JSON.stringify([others.reference, others.description, Object.entries(metadata ?? {}).toSorted()])
+
+describe("the hash of texts", () => {
+  const texts = Arbitrary.all({
+    reference: Generated.nullOr(Generated.words),
+    description: Generated.nullOr(Generated.words),
+    metadata: Generated.nullOr(Generated.metadata),
+  })
+  const salt = new Uint8Array(16)
+
+  it.prop(
+    "tells different texts apart, and no order of keys",
+    [texts, texts],
+    ([a, b]) => {
+      assert.strictEqual(textsHash(a, salt).toHex() === textsHash(b, salt).toHex(), said(a) === said(b))
+      const metadata = a.metadata && Object.fromEntries(Object.entries(a.metadata).toReversed())
+      assert.strictEqual(textsHash({ ...a, metadata }, salt).toHex(), textsHash(a, salt).toHex())
+      assert.notStrictEqual(
+        textsHash(
+          a,
+          salt.map(() => 1),
+        ).toHex(),
+        textsHash(a, salt).toHex(),
+      )
+    },
+    runs,
+  )
+
   it("text cannot move from a key to its value", () => {
-    const row = rowOf(vectors.changes[0]!.row)
     const maps = [{ ab: "c" }, { a: "bc" }, { a: "b", c: "" }, { a: "", b: "c" }, { abc: "" }]
-    const bytes = maps.map((metadata) => canonicalBytes({ ...row, metadata }).toHex())
-    assert.strictEqual(new Set(bytes).size, maps.length)
+    const hashes = maps.map((metadata) => textsHash({ reference: null, description: null, metadata }, salt).toHex())
+    assert.strictEqual(new Set(hashes).size, maps.length)
   })
 
-  it("every part of what was said of an account is in its genesis hash", () => {
-    const [vector] = vectors.genesis
-    const account = accountOf(vector!.account)
-    const ledgerId = vector!.ledgerId
-    const others: ReadonlyArray<Partial<Account>> = [
+  it("each detail of an account is in theirs", () => {
+    const details = { custName: "Ada", custAddress: "London", reference: null, metadata: null }
+    const others: ReadonlyArray<Partial<AccountDetails>> = [
       {},
-      { acctId: vectors.genesis[2]!.account.acctId },
-      { custName: `${account.custName}1`, custAddress: account.custAddress.slice(1) },
+      { custName: "AdaL", custAddress: "ondon" },
       { custName: "" },
       { custAddress: "" },
-      { currency: vectors.genesis[2]!.account.currency },
-      { acctCreateTime: accountOf(vectors.genesis[2]!.account).acctCreateTime },
-      { metadata: {} },
+      { reference: "" },
+      { reference: "DE02" },
       { metadata: { a: "" } },
     ]
-    const hashes = others.map((other) => genesisHash(ledgerId, { ...account, ...other }).toHex())
-    hashes.push(genesisHash("00000000-0000-0000-0000-000000000001", account).toHex())
-    assert.strictEqual(new Set(hashes).size, others.length + 1)
+    const hashes = others.map((other) => detailsHash({ ...details, ...other }, salt).toHex())
+    assert.strictEqual(new Set(hashes).size, others.length)
+    assert.strictEqual(detailsHash({ ...details, metadata: {} }, salt).toHex(), hashes[0])
   })
 })
 
@@ -261,6 +311,24 @@ describe("CanonicalBytes", () => {
     assert.strictEqual(record("a"), "610001")
     assert.notStrictEqual(record("a"), record("ab"))
   })
+
+  it("writes several records at the same time, and none twice", () => {
+    const a = new CanonicalBytes("a").u8(1)
+    const b = new CanonicalBytes("b").u8(2)
+    a.u8(3)
+    b.u8(4)
+    assert.deepStrictEqual([a.toBytes().toHex(), b.toBytes().toHex()], ["61000103", "62000204"])
+    assert.throws(() => a.u8(5), TypeError)
+    assert.throws(() => b.toBytes(), TypeError)
+  })
+
+  it.each([0n, 1n, -1n, 10n ** 28n - 1n, 1n - 10n ** 28n, 2n ** 64n, -(2n ** 64n), 2n ** 127n - 1n, -(2n ** 127n)])(
+    "%s is sixteen bytes in two's complement",
+    (value) => {
+      const hex = BigInt.asUintN(128, value).toString(16).padStart(32, "0")
+      assert.strictEqual(new CanonicalBytes("").i128(value).toBytes().toHex(), `00${hex}`)
+    },
+  )
 
   it.prop(
     "grows without losing what was written",

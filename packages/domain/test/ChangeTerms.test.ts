@@ -1,6 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type AccountState, type AccountStatus, accountStatuses } from "../src/account/AccountState.ts"
-import { requestHash } from "../src/request/Idempotency.ts"
 import type { ChangeTerms } from "../src/request/Intent.ts"
 import * as Money from "../src/money/Money.ts"
 import {
@@ -17,7 +16,8 @@ import {
   state,
   tagOf,
 } from "./Sample.ts"
-import { accountId } from "./World.ts"
+import { detailsHash } from "../src/text/Texts.ts"
+import { accountId, details } from "./World.ts"
 
 const intentOf = (other: Partial<ChangeTerms>): ChangeTerms => ({
   _tag: "ChangeTerms",
@@ -40,9 +40,9 @@ describe("changing terms", () => {
 
   it("is a TERMS row that says why, moves nothing, and leaves what is not said as it was", () => {
     const before = state(1, { acctStatus: "frozen", overdraftLimit: money("7") })
-    const { asides, changes, correction, heads } = decisionOf(change({}, before))
+    const { account, asides, changes, heads } = decisionOf(change({}, before))
     assert.isEmpty(asides)
-    assert.isNull(correction)
+    assert.isNull(account)
     assert.lengthOf(changes, 1)
     assert.deepInclude(changes[0], {
       chgFlavor: "TERMS",
@@ -125,16 +125,18 @@ describe("changing terms", () => {
     }
   })
 
-  it("a correction goes with its row, whose hash covers it though nobody gave a key", () => {
-    const intent = intentOf({ custName: "Augusta Ada King" })
-    const { changes, correction } = decisionOf(judge(intent, [state(1)]))
-    assert.deepStrictEqual(correction, {
+  it("a correction goes with its row, whose hash covers all that is said of the account then", () => {
+    const { account, changes } = decisionOf(judge(intentOf({ custName: "Augusta Ada King" }), [state(1)]))
+    const [row] = changes
+    assert.deepStrictEqual(account, {
       acctId: accountId(1),
-      acctSeq: changes[0]!.acctSeq,
+      acctSeq: row!.acctSeq,
+      ...details,
       custName: "Augusta Ada King",
-      custAddress: null,
+      salt: row!.textsSalt,
     })
-    assert.deepStrictEqual(changes[0]!.requestHash, requestHash(intent))
-    assert.strictEqual(decisionOf(change({ custAddress: "" })).correction?.custAddress, "")
+    assert.deepStrictEqual(row!.detailsHash, detailsHash(account!, row!.textsSalt!))
+    assert.strictEqual(decisionOf(change({ custAddress: "" })).account?.custAddress, "")
+    assert.isNull(decisionOf(change({ acctStatus: "frozen" })).changes[0]!.detailsHash)
   })
 })

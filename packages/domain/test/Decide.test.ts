@@ -8,14 +8,17 @@ import { isMet } from "../src/request/Condition.ts"
 import { decide, decideTogether, HeadsAfter, idsMax, idsUsed } from "../src/decide/Decide.ts"
 import type { Decision, Heads } from "../src/decide/Decision.ts"
 import { isExpired, openHoldsMax } from "../src/account/Hold.ts"
-import { idemKeyOf, requestHash } from "../src/request/Idempotency.ts"
+import { idemKeyOf, isWordy, requestHash } from "../src/request/Idempotency.ts"
 import { accountIds, type Change, type Intent, type Request, rowCount } from "../src/request/Intent.ts"
+import { isoScaleOf } from "../src/money/Currency.ts"
 import * as Money from "../src/money/Money.ts"
+import { detailsHash, hasTexts, metadataOrNull, textsHash } from "../src/text/Texts.ts"
 import * as Refusal from "../src/decide/Refusal.ts"
 import * as Timestamp from "../src/time/Timestamp.ts"
 import { idFirst, tagOf, type Verdict } from "./Sample.ts"
 import { assertStorable, isStorable } from "./Storable.ts"
 import {
+  details,
   headsWith,
   ledgerId,
   now,
@@ -56,12 +59,12 @@ const instantOf = ({ heads, request: { intent } }: World): Timestamp.Timestamp =
 }
 
 const featuresOf = (decision: Decision, sample: World): ReadonlyArray<string> => {
-  const { account, asides, changes, correction, heads } = decision
+  const { account, asides, changes, heads } = decision
   const { intent } = sample.request
   const released = asides.filter(({ chgFlavor }) => chgFlavor === "RELEASE")
   const features: Record<string, boolean> = {
-    account: account !== null,
-    correction: correction !== null,
+    account: account !== null && account.acctSeq === 0,
+    correction: account !== null && account.acctSeq > 0,
     [`${changes.length} changes`]: true,
     "two currencies": new Set([...heads.values()].map(({ currency }) => currency)).size > 1,
     "ahead of the clock": changes.some(({ chgCreateTime }) => chgCreateTime > now + 1000n),
@@ -122,7 +125,7 @@ const flow = ({ acctId, amount }: Pick<Change, "acctId" | "amount">): Done => {
 const unhashed = (verdict: Verdict) =>
   Result.isFailure(verdict)
     ? verdict
-    : rowsOf(verdict.success).map((row) => ({ ...row, chgHash: null, requestHash: null }))
+    : rowsOf(verdict.success).map((row) => ({ ...row, chgHash: null, prevHash: null, requestHash: null }))
 
 const amountsOf = ({ changes }: Decision) =>
   changes.map(({ acctId, balance, chgAmt, heldAmt }) => ({ acctId, balance, chgAmt, heldAmt }))
@@ -160,7 +163,7 @@ describe("the generated worlds", () => {
         add(tagOf(verdict))
         if (Result.isSuccess(verdict)) for (const feature of featuresOf(verdict.success, each)) add(feature)
       }
-      assert.lengthOf(refusals, 22)
+      assert.lengthOf(refusals, 26)
       for (const name of [
         ...refusals,
         "OpenAccount",
@@ -223,7 +226,7 @@ describe("decide", () => {
       if (Result.isSuccess(verdict)) return
       assert.instanceOf(verdict.failure, Error)
       assert.isNotEmpty(verdict.failure.message)
-      for (const part of ["changes", "asides", "heads", "account", "correction"]) {
+      for (const part of ["changes", "asides", "heads", "account"]) {
         assert.notProperty(verdict.failure, part)
       }
       // Ids that a refused request was given are as unused as before: none needs to be there.
@@ -245,10 +248,9 @@ describe("decide", () => {
         assert.isTrue(before === undefined || row.chgCreateTime > before.chgCreateTime)
         assert.strictEqual(row.balance, (before?.balance ?? 0n) + row.chgAmt)
         assert.strictEqual(row.held, (before?.held ?? 0n) + row.heldAmt)
-        const prevHash = before === undefined ? genesisHash(ledgerId, decision.account!) : before.chgHash
+        const prevHash = before === undefined ? genesisHash(ledgerId, row.acctId) : before.chgHash
         assert.strictEqual(seal(row, prevHash).chgHash.toHex(), row.chgHash.toHex())
-        const currency = before?.currency ?? decision.account!.currency
-        states.set(row.acctId, afterChange(row, currency, before?.openHolds))
+        states.set(row.acctId, afterChange(row, before?.openHolds))
       }
       const touched = new Set(rowsOf(decision).map(({ acctId }) => acctId))
       assert.deepStrictEqual(new Set(decision.heads.keys()), touched)
@@ -303,7 +305,9 @@ describe("decide", () => {
       }
       const { intent } = sample.request
       const said = "effectiveTime" in intent ? intent.effectiveTime : undefined
-      for (const row of decision.changes) assert.strictEqual(row.effectiveTime, said ?? row.chgCreateTime)
+      for (const row of decision.changes) {
+        assert.strictEqual(row.effectiveTime, said === undefined || said > row.chgCreateTime ? row.chgCreateTime : said)
+      }
       for (const row of decision.asides) assert.strictEqual(row.effectiveTime, row.chgCreateTime)
     }),
     runs,
@@ -312,25 +316,31 @@ describe("decide", () => {
   it.prop(
     "the rows say who asked and what was said; the key and what it stands for are on the first of the transaction only",
     [world],
-    whenAccepted(({ account, asides, changes, correction }, { request }) => {
+    whenAccepted(({ account, asides, changes }, { request }) => {
       const { actor, intent } = request
       for (const row of [...asides, ...changes]) assert.strictEqual(row.actor, actor)
       const remarks =
         intent._tag === "ChangeTerms"
-          ? { description: intent.reason, metadata: intent.metadata }
+          ? { reference: null, description: intent.reason, metadata: intent.metadata }
           : "description" in intent
             ? intent
-            : { description: null, metadata: null }
+            : { reference: null, description: null, metadata: null }
       for (const row of changes) {
+        assert.strictEqual(row.reference, remarks.reference)
         assert.strictEqual(row.description, remarks.description)
-        assert.deepStrictEqual(row.metadata, remarks.metadata)
+        assert.deepStrictEqual(row.metadata, metadataOrNull(remarks.metadata))
+        assert.strictEqual(row.xactRows, changes.length)
+        const isSaid = hasTexts(remarks)
+        assert.deepStrictEqual(row.textsHash, isSaid ? textsHash(remarks, row.textsSalt!) : null)
+        assert.strictEqual(row.textsSalt === null, !isSaid && account === null)
         assert.strictEqual(row.reversesXactId, intent._tag === "ReverseTransaction" ? intent.xactId : null)
       }
       const [first, ...others] = changes
-      assert.strictEqual(first!.idemKey, idemKeyOf(request))
-      // The id of an account that its caller chose is a key too, and a correction is sealed by it.
-      const isHashed = request.idempotencyKey !== null || account !== null || correction !== null
-      assert.deepStrictEqual(first!.requestHash, isHashed ? requestHash(intent) : null)
+      assert.deepStrictEqual(first!.idemKey, idemKeyOf(request))
+      // The id of an account that its caller chose is a key too.
+      const isHashed = request.idempotencyKey !== null || intent._tag === "OpenAccount"
+      const hash = requestHash(intent, isWordy(intent) ? first!.textsSalt : null)
+      assert.deepStrictEqual(first!.requestHash, isHashed ? hash : null)
       for (const row of [...others, ...asides]) assert.deepStrictEqual([row.idemKey, row.requestHash], [null, null])
       for (const row of asides) assert.isNull(row.reversesXactId)
     }),
@@ -340,12 +350,16 @@ describe("decide", () => {
   it.prop(
     "what is asked for is what is done, no more and no less",
     [world],
-    whenAccepted(({ account, changes, correction, heads: after }, { heads, request: { intent } }) => {
+    whenAccepted(({ account, changes, heads: after }, { heads, request: { intent } }) => {
       const done: ReadonlyArray<Done> = changes.map((row) => [row.chgFlavor, row.acctId, row.chgAmt, row.heldAmt])
       switch (intent._tag) {
         case "OpenAccount": {
-          const { acctId, currency, custAddress, custName, metadata } = intent
-          assert.deepStrictEqual(account, { acctId, currency, custAddress, custName, metadata, acctCreateTime: now })
+          const { acctId, currency, custAddress, custName, owner, reference } = intent
+          const metadata = metadataOrNull(intent.metadata)
+          const salt = changes[0]!.textsSalt
+          assert.deepStrictEqual(account, { acctId, acctSeq: 0, custAddress, custName, reference, metadata, salt })
+          assert.deepInclude(changes[0]!, { owner, currency, scale: isoScaleOf(currency)! })
+          assert.deepStrictEqual(changes[0]!.detailsHash, detailsHash(account!, salt!))
           assert.deepStrictEqual(done, [["INITIAL", acctId, Money.fromAmount(intent.initialBalance), Money.zero]])
           return
         }
@@ -400,8 +414,11 @@ describe("decide", () => {
             overdraftLimit === undefined ? before.overdraftLimit : overdraftLimit && Money.fromAmount(overdraftLimit)
           assert.strictEqual(head.overdraftLimit, limit)
           const isCorrected = custName !== null || custAddress !== null
-          const { acctId, acctSeq } = changes[0]!
-          assert.deepStrictEqual(correction, isCorrected ? { acctId, acctSeq, custName, custAddress } : null)
+          const { acctId, acctSeq, textsSalt } = changes[0]!
+          const corrected = { custName: custName ?? details.custName, custAddress: custAddress ?? details.custAddress }
+          const record = { ...details, ...corrected, acctId, acctSeq, salt: textsSalt }
+          assert.deepStrictEqual(account, isCorrected ? record : null)
+          assert.deepStrictEqual(changes[0]!.detailsHash, isCorrected ? detailsHash(record, textsSalt!) : null)
           return
         }
         case "ReverseTransaction": {
@@ -515,11 +532,11 @@ describe("decide", () => {
         )
         const last = releases.at(-1)
         if (last === undefined) continue
-        // Without the last of them, a row could not be stored, or there would be one hold too many.
+        // Without the last of them, the account would lack money, or a row could not be stored, or there would be one hold too many.
         const next = changes.find((row) => row.acctId === acctId)!
         const isFull = next.bchgId === next.holdId && head.openHolds.length === openHoldsMax && releases.length === 1
-        const isNeeded = !isStorable({ ...next, held: Money.difference(next.held, last.heldAmt) })
-        assert.isTrue(isFull || isNeeded)
+        const without = { ...next, held: Money.difference(next.held, last.heldAmt) }
+        assert.isTrue(isFull || !isStorable(without) || (available(without) ?? 0n) < 0n)
       }
     }),
     { arbitrary: { runs: 700 } },
@@ -624,7 +641,7 @@ describe("decide", () => {
   )
 })
 
-const bare = (changes: ReadonlyArray<{ readonly acctId: AccountId; readonly amount: Money.Amount }>) =>
+const bare = (changes: ReadonlyArray<{ readonly acctId: AccountId; readonly amount: Money.NonZeroAmount }>) =>
   changes.map(({ acctId, amount }) => ({ acctId, amount }))
 
 describe("decideTogether", () => {
@@ -638,6 +655,7 @@ describe("decideTogether", () => {
       const after: Heads = {
         get: (acctId) => states.get(acctId),
         has: (acctId) => states.has(acctId),
+        details: heads.details,
         reversed: (xactId, acctId) =>
           Money.sum(heads.reversed(xactId, acctId), reversed.get(`${xactId}/${acctId}`) ?? Money.zero),
       }
@@ -664,7 +682,7 @@ describe("decideTogether", () => {
       const going = new HeadsAfter(heads)
       let ids = stamp(idFirst, idsMax(requests, heads, now)).ids
       for (const request of requests) {
-        const verdict = decideTogether([request], going, { ledgerId, now, ids })
+        const verdict = decideTogether([request], going, { ...stamp(idFirst, 0), ledgerId, now, ids })
         if (Result.isFailure(verdict)) continue
         for (const decision of verdict.success) {
           ids = ids.slice(idsUsed(decision))

@@ -57,12 +57,25 @@ export const amount: Gen<Money.Amount> = Arbitrary.all({
   }),
 )
 
-const edges = [0n, 1n, -1n, 9_999n, 10_000n, -10_000n, Money.max - 1n, Money.max, 1n - Money.max, -Money.max]
+const edges = [
+  0n,
+  1n,
+  -1n,
+  99_999_999n,
+  100_000_000n,
+  -100_000_000n,
+  2n ** 64n,
+  -(2n ** 64n),
+  Money.max - 1n,
+  Money.max,
+  1n - Money.max,
+  -Money.max,
+]
 
 /** Any storable money, the ends of the range among it. */
 export const money: Gen<Money.Money> = anyOf(
   bigint(-Money.max, Money.max),
-  bigint(-99_999n, 99_999n),
+  bigint(-999_999_999n, 999_999_999n),
   pick(edges),
 ).pipe(Arbitrary.map(Money.make))
 
@@ -114,6 +127,9 @@ const hash = Arbitrary.array(int(0, 255), { minLength: 32, maxLength: 32 }).pipe
   Arbitrary.map((octets) => Uint8Array.from(octets)),
 )
 
+const salt = hash.pipe(Arbitrary.map((bytes) => bytes.subarray(0, 16)))
+const date = timestamp.pipe(Arbitrary.map((time) => Timestamp.format(time).slice(0, 10)))
+
 /** A row of any content, whether an account could come to it or not. */
 export const unsealedChange: Gen<UnsealedChange> = Arbitrary.all({
   bchgId: id,
@@ -121,24 +137,37 @@ export const unsealedChange: Gen<UnsealedChange> = Arbitrary.all({
   acctSeq: int(0, Number.MAX_SAFE_INTEGER),
   chgFlavor: pick(chgFlavors),
   prevBchgId: nullOr(id),
+  owner: nullOr(words),
+  currency,
+  scale: int(0, 8),
   chgAmt: money,
   balance: money,
   heldAmt: money,
   held: money,
   overdraftLimit: nullOr(money),
   acctStatus: pick(accountStatuses),
+  isForced: pick([false, true]),
   xactId: id,
+  xactRows: int(1, 200),
   holdId: nullOr(id),
   holdExpiresAt: nullOr(timestamp),
   reversesXactId: nullOr(id),
+  reference: nullOr(words),
   description: nullOr(words),
   metadata: nullOr(metadata),
-  idemKey: nullOr(words),
+  textsSalt: nullOr(salt),
+  textsHash: nullOr(hash),
+  idemKey: nullOr(hash),
   requestHash: nullOr(hash),
+  detailsHash: nullOr(hash),
   actor,
   effectiveTime: timestamp,
+  valueDate: nullOr(date),
   chgCreateTime: timestamp,
 })
+
+/** Of any sign and zero too: a hash is made of any. */
+const wellFormed = amount as Gen<Money.PositiveAmount>
 
 export const openAccount: Gen<OpenAccount> = Arbitrary.all({
   _tag: Arbitrary.Constant("OpenAccount"),
@@ -146,9 +175,12 @@ export const openAccount: Gen<OpenAccount> = Arbitrary.all({
   acctIdIsChosen: pick([false, true]),
   custName: words,
   custAddress: words,
+  owner: nullOr(words),
   currency,
+  scale: nullOr(int(0, 8)),
   initialBalance: amount,
-  overdraftLimit: nullOr(amount),
+  overdraftLimit: nullOr(wellFormed),
+  reference: nullOr(words),
   metadata: nullOr(metadata),
 })
 
@@ -167,7 +199,7 @@ const expectation = {
   require: undefinedOr(Arbitrary.array(condition, { maxLength: 3 })),
 }
 
-const remarks = { description: nullOr(words), metadata: nullOr(metadata) }
+const remarks = { reference: nullOr(words), description: nullOr(words), metadata: nullOr(metadata) }
 
 const expiry: Gen<Expiry> = anyOf<Expiry>(
   timestamp.pipe(Arbitrary.map((at) => ({ at }))),
@@ -176,19 +208,20 @@ const expiry: Gen<Expiry> = anyOf<Expiry>(
 
 const effectiveTime = undefinedOr(timestamp)
 
-export const change: Gen<Change> = Arbitrary.all({ acctId: accountId, amount, ...expectation })
+export const change: Gen<Change> = Arbitrary.all({ acctId: accountId, amount: wellFormed, ...expectation })
 
 export const postTransaction: Gen<PostTransaction> = Arbitrary.all({
   _tag: Arbitrary.Constant("PostTransaction"),
   changes: Arbitrary.array(change, { minLength: 1, maxLength: 4 }),
   ...remarks,
   effectiveTime,
+  valueDate: undefinedOr(date),
 })
 
 const placeHold: Gen<PlaceHold> = Arbitrary.all({
   _tag: Arbitrary.Constant("PlaceHold"),
   acctId: accountId,
-  amount,
+  amount: wellFormed,
   expiry,
   ...expectation,
   ...remarks,
@@ -198,7 +231,7 @@ const increaseHold: Gen<IncreaseHold> = Arbitrary.all({
   _tag: Arbitrary.Constant("IncreaseHold"),
   acctId: accountId,
   holdId: id,
-  amount,
+  amount: wellFormed,
   expiry: nullOr(expiry),
   ...expectation,
   ...remarks,
@@ -208,7 +241,7 @@ const captureHold: Gen<CaptureHold> = Arbitrary.all({
   _tag: Arbitrary.Constant("CaptureHold"),
   acctId: accountId,
   holdId: id,
-  amount: nullOr(amount),
+  amount: nullOr(wellFormed),
   isFinal: pick([false, true]),
   to: nullOr(accountId),
   effectiveTime,
@@ -230,7 +263,7 @@ const changeTerms: Gen<ChangeTerms> = Arbitrary.all({
   _tag: Arbitrary.Constant("ChangeTerms"),
   acctId: accountId,
   acctStatus: undefinedOr(pick(accountStatuses)),
-  overdraftLimit: undefinedOr(nullOr(amount)),
+  overdraftLimit: undefinedOr(nullOr(wellFormed)),
   custName: undefinedOr(words),
   custAddress: undefinedOr(words),
   reason: nullOr(words),
@@ -242,7 +275,10 @@ const changeTerms: Gen<ChangeTerms> = Arbitrary.all({
 const reverseTransaction: Gen<ReverseTransaction> = Arbitrary.all({
   _tag: Arbitrary.Constant("ReverseTransaction"),
   xactId: id,
-  original: Arbitrary.array(Arbitrary.all({ acctId: accountId, chgAmt: money }), { minLength: 1, maxLength: 3 }),
+  original: Arbitrary.array(Arbitrary.all({ acctId: accountId, chgAmt: money, currency, effectiveTime: timestamp }), {
+    minLength: 1,
+    maxLength: 3,
+  }),
   changes: nullOr(Arbitrary.array(change, { minLength: 1, maxLength: 3 })),
   isForced: pick([false, true]),
   effectiveTime,

@@ -53,6 +53,7 @@ class Life {
       acctId: accountId(1),
       amount: amount("50"),
       expiry,
+      reference: null,
       description: "hotel",
       metadata: { room: "7" },
     })
@@ -71,7 +72,7 @@ class Life {
     const heads = headsWith([this.head])
     const at = inSeconds(seconds)
     const ids = Array.from({ length: idsMax([request], heads, at) }, () => BalanceChangeId.make(this.#idNext++))
-    const verdict = decide(request, heads, { now: at, ids, ledgerId })
+    const verdict = decide(request, heads, { ...stamp(1, 0), now: at, ids, ledgerId })
     if (Result.isFailure(verdict)) assert.fail(verdict.failure.message)
     this.head = verdict.success.heads.get(accountId(1))!
     const rows = [...verdict.success.asides, ...verdict.success.changes]
@@ -97,7 +98,7 @@ class Life {
   }
 
   get #named() {
-    return { acctId: accountId(1), holdId: this.hold, description: "later", metadata: null }
+    return { acctId: accountId(1), holdId: this.hold, reference: null, description: "later", metadata: null }
   }
 
   seenAt(seconds: number): Pick<Hold, "state" | "amount" | "captured" | "released" | "remaining"> {
@@ -266,7 +267,8 @@ const increased = (expiry: Expiry) =>
 const many = (count: number, expiresIn: number) =>
   Array.from({ length: count }, (_, index) => hold(index, "0.01", expiresIn))
 
-const bank = (expiresIn: number) => holding(1, [hold(1, "99999999999999.99", expiresIn)], { overdraftLimit: null })
+const bank = (expiresIn: number) =>
+  holding(1, [hold(1, "99999999999999999999.99", expiresIn)], { overdraftLimit: null })
 
 describe("limits", () => {
   it("are what is written down", () =>

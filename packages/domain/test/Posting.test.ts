@@ -1,13 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { AccountState, AccountStatus } from "../src/account/AccountState.ts"
-import { Currency } from "../src/money/Currency.ts"
+import { Currency, isoScaleOf } from "../src/money/Currency.ts"
 import { decide } from "../src/decide/Decide.ts"
 import type { OpenAccount, PostTransaction, Request } from "../src/request/Intent.ts"
 import * as Money from "../src/money/Money.ts"
 import { actor, amount, idFirst, judge, leg, money, post, refusalOf, rowsOf, state, tagOf, usd } from "./Sample.ts"
 import { accountId, headsWith, stamp } from "./World.ts"
 
-const exceeded = (text: string) => ({ _tag: "ScaleExceeded", amount: text, currency: "USD" })
+const exceeded = (text: string) => ({ _tag: "ScaleExceeded", amount: text, currency: "USD", scale: 2 })
 const unbalanced = (sum: string) => ({ _tag: "Unbalanced", currency: "USD", sum })
 
 describe("opening an account", () => {
@@ -17,9 +17,12 @@ describe("opening an account", () => {
     acctIdIsChosen: true,
     custName: "Ada Lovelace",
     custAddress: "London",
+    owner: "customer-7",
     currency: usd,
+    scale: null,
     initialBalance: amount("10.50"),
     overdraftLimit: amount("0"),
+    reference: null,
     metadata: { branch: "7" },
   }
   const open = (other: Partial<OpenAccount>, states: ReadonlyArray<AccountState> = []) =>
@@ -35,7 +38,7 @@ describe("opening an account", () => {
       rowsOf(open({ initialBalance: amount("-5"), overdraftLimit: amount("5") }))[0]?.balance,
       money("-5"),
     )
-    const bank = rowsOf(open({ initialBalance: amount("-99999999999999.99"), overdraftLimit: null }))
+    const bank = rowsOf(open({ initialBalance: amount("-99999999999999999999.99"), overdraftLimit: null }))
     assert.isNull(bank[0]?.overdraftLimit)
   })
 
@@ -128,23 +131,25 @@ describe("posting a transaction", () => {
       ["JPY", "1", "1.0"],
       ["BHD", "1.005", "1.0050"],
     ] as const) {
-      const states = [state(1, { currency: Currency.make(code) })]
+      const scale = isoScaleOf(Currency.make(code))!
+      const states = [state(1, { currency: Currency.make(code), scale })]
       assert.strictEqual(tagOf(post(states, [leg(1, fits)])), "Decision")
       assert.deepStrictEqual(refusalOf(post(states, [leg(1, exceeds)])), {
         _tag: "ScaleExceeded",
         amount: exceeds,
         currency: code,
+        scale,
       })
     }
-    assert.strictEqual(tagOf(post([state(1, { currency: Currency.make("CLF") })], [leg(1, "1.0005")])), "Decision")
+    assert.strictEqual(tagOf(post([state(1, { scale: 4 })], [leg(1, "1.0005")])), "Decision")
   })
 
   it("Unbalanced says the sum, which may be more than any one amount", () => {
     assert.deepStrictEqual(refusalOf(post([state(1), state(2)], [leg(1, "1.5"), leg(2, "-1")])), unbalanced("0.50"))
-    const most = "99999999999999.99"
+    const most = "99999999999999999999.99"
     assert.deepStrictEqual(
       refusalOf(post([state(1), state(2)], [leg(1, most), leg(2, most)])),
-      unbalanced("199999999999999.98"),
+      unbalanced("199999999999999999999.98"),
     )
     const many = Array.from({ length: 100 }, (_, index) => index)
     assert.deepStrictEqual(
@@ -154,7 +159,7 @@ describe("posting a transaction", () => {
           many.map((index) => leg(index, `-${most}`)),
         ),
       ),
-      unbalanced("-9999999999999999.00"),
+      unbalanced("-9999999999999999999999.00"),
     )
   })
 
@@ -171,11 +176,11 @@ describe("posting a transaction", () => {
   })
 
   it("AmountOutOfRange at both ends, and not one unit before", () => {
-    const clf = { currency: Currency.make("CLF"), overdraftLimit: null }
+    const clf = { currency: Currency.make("XBT"), scale: 8, overdraftLimit: null }
     for (const sign of ["", "-"]) {
-      const near = money(`${sign}99999999999999.9998`)
-      assert.strictEqual(tagOf(post([state(1, { ...clf, balance: near })], [leg(1, `${sign}0.0001`)])), "Decision")
-      assert.deepStrictEqual(refusalOf(post([state(1, { ...clf, balance: near })], [leg(1, `${sign}0.0002`)])), {
+      const near = money(`${sign}99999999999999999999.99999998`)
+      assert.strictEqual(tagOf(post([state(1, { ...clf, balance: near })], [leg(1, `${sign}0.00000001`)])), "Decision")
+      assert.deepStrictEqual(refusalOf(post([state(1, { ...clf, balance: near })], [leg(1, `${sign}0.00000002`)])), {
         _tag: "AmountOutOfRange",
         accountId: accountId(1),
       })
@@ -191,14 +196,20 @@ describe("posting a transaction", () => {
       available: "75.00",
       currency: "USD",
     })
-    const empty = [state(1, { balance: Money.zero, currency: Currency.make("JPY") })]
+    const empty = [state(1, { balance: Money.zero, currency: Currency.make("JPY"), scale: 0 })]
     assert.strictEqual(refusalOf(post(empty, [leg(1, "-1")]))["available"], "0")
-    assert.strictEqual(tagOf(post([state(1, { overdraftLimit: null })], [leg(1, "-99999999999999")])), "Decision")
+    assert.strictEqual(tagOf(post([state(1, { overdraftLimit: null })], [leg(1, "-99999999999999999999")])), "Decision")
   })
 
   it("a stamp with too few ids is a defect", () => {
     const changes = [leg(1, "1"), leg(2, "-1")]
-    const intent: PostTransaction = { _tag: "PostTransaction", changes, description: null, metadata: null }
+    const intent: PostTransaction = {
+      _tag: "PostTransaction",
+      changes,
+      reference: null,
+      description: null,
+      metadata: null,
+    }
     const request: Request<PostTransaction> = { intent, actor, idempotencyKey: null }
     assert.throws(() => decide(request, headsWith([state(1), state(2)]), stamp(idFirst, 1)), RangeError)
   })

@@ -25,10 +25,11 @@ import {
   state,
   tagOf,
   type Verdict,
+  usd,
 } from "./Sample.ts"
-import { accountId } from "./World.ts"
+import { accountId, now } from "./World.ts"
 
-const unmet: Condition = { subject: "posted", comparison: "gt", amount: amount("99999999999999") }
+const unmet: Condition = { subject: "posted", comparison: "gt", amount: amount("99999999999999999999") }
 
 /** A fault that lies in changes of accounts of its own, so that any two can be put into one transaction. */
 interface Fault {
@@ -124,7 +125,7 @@ describe("of the changes of a transaction", () => {
       stage: 8,
       tag: "AmountOutOfRange",
       changes: pair("1"),
-      states: one({ balance: money("99999999999999.99") }),
+      states: one({ balance: money("99999999999999999999.99") }),
       names: named,
     },
     {
@@ -226,7 +227,7 @@ describe("of the changes of a transaction", () => {
       name: "range",
       tag: "AmountOutOfRange",
       change: (change) => change,
-      state: (head) => ({ ...head, balance: money("-99999999999999.99"), overdraftLimit: null }),
+      state: (head) => ({ ...head, balance: money("-99999999999999999999.99"), overdraftLimit: null }),
     },
     {
       name: "funds",
@@ -234,7 +235,7 @@ describe("of the changes of a transaction", () => {
       change: (change) => change,
       state: (head) =>
         head.overdraftLimit === null
-          ? { ...head, overdraftLimit: money("99999999999999.99") }
+          ? { ...head, overdraftLimit: money("99999999999999999999.99") }
           : { ...head, balance: Money.zero },
     },
     {
@@ -352,9 +353,12 @@ precedes({
         acctIdIsChosen: true,
         custName: "Ada",
         custAddress: "",
+        owner: null,
         currency: Currency.make("USD"),
+        scale: null,
         initialBalance: amount(balance),
         overdraftLimit: amount(limit),
+        reference: null,
         metadata: null,
       },
       isKnown ? [state(1)] : [],
@@ -402,7 +406,9 @@ const headOf = ({
   const holds = [
     ...(state === "ended" ? [] : [hold(0, "1", state === "open" ? 60 : -1)]),
     ...Array.from({ length: isFull ? openHoldsMax - 1 : 1 }, (_, index) => hold(index + 1, "0.01", 60)),
-    ...(isHeldMost ? [{ ...hold(999, "1", 60), held: Money.difference(money("99999999999999.99"), money("3")) }] : []),
+    ...(isHeldMost
+      ? [{ ...hold(999, "1", 60), held: Money.difference(money("99999999999999999999.99"), money("3")) }]
+      : []),
   ]
   const head = holding(1, holds, { acctStatus, balance: money(isPoor ? "0" : "1000") })
   return [{ ...head, overdraftLimit: isPoor ? head.held : isHeldMost ? null : Money.zero }]
@@ -537,7 +543,7 @@ precedes<Capturing>({
       },
       [
         ...(exists ? [holding(1, holds, { acctStatus })] : []),
-        state(2, { currency: receiver!, balance: money(isReceiverAtTop ? "99999999999999" : "0") }),
+        state(2, { currency: receiver!, balance: money(isReceiverAtTop ? "99999999999999999999" : "0") }),
       ],
     )
   },
@@ -644,7 +650,7 @@ precedes<Reversing>({
   judge: (settings) => {
     const { acctStatus, credit, exists, funds, isAtTop, isForced, isReversed, isTwice, original, zeros } = settings
     const debit = leg(2, `-2${zeros}`, expectation(settings))
-    const most = "99999999999999.99"
+    const most = "99999999999999999999.99"
     const from = {
       enough: state(2, { acctStatus }),
       none: state(2, { acctStatus, balance: Money.zero }),
@@ -659,8 +665,8 @@ precedes<Reversing>({
         _tag: "ReverseTransaction",
         xactId: holdId(9),
         original: [
-          { acctId: accountId(1), chgAmt: money(`-${original}`) },
-          { acctId: accountId(2), chgAmt: money(original) },
+          { acctId: accountId(1), chgAmt: money(`-${original}`), currency: usd, effectiveTime: now },
+          { acctId: accountId(2), chgAmt: money(original), currency: usd, effectiveTime: now },
         ],
         changes: [leg(1, credit), debit, ...(isTwice ? [debit] : [])],
         isForced,

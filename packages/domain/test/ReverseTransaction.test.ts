@@ -4,8 +4,9 @@ import type { AccountId } from "../src/account/AccountId.ts"
 import { type AccountState, available } from "../src/account/AccountState.ts"
 import { decide, HeadsAfter, idsMax } from "../src/decide/Decide.ts"
 import type { Change, Intent, ReverseTransaction } from "../src/request/Intent.ts"
+import { Currency } from "../src/money/Currency.ts"
 import * as Money from "../src/money/Money.ts"
-import { scaleOf } from "../src/money/Currency.ts"
+import * as Timestamp from "../src/time/Timestamp.ts"
 import {
   decisionOf,
   hold,
@@ -19,6 +20,7 @@ import {
   silent,
   state,
   tagOf,
+  usd,
 } from "./Sample.ts"
 import { anyOf, int, pick } from "./Generated.ts"
 import { accountId, now, stamp, type World, worldOfHold, worldOfPosting } from "./World.ts"
@@ -52,13 +54,15 @@ interface Taken {
   readonly verdicts: ReadonlyArray<string>
 }
 
+const usdToday = { currency: usd, effectiveTime: now }
+
 /** Carries a transaction out, and takes it back part by part, and then all the rest by force; `undefined`: it moved nothing. */
 const takeBack = ({ isSpent, parts, sample: { heads, request } }: Case): Taken | undefined => {
   const first = decide(request, heads, stamp(5000, idsMax([request], heads, now)))
   if (Result.isFailure(first)) return undefined
   const original = first.success.changes
     .filter(({ chgAmt }) => chgAmt !== 0n)
-    .map(({ acctId, chgAmt }) => ({ acctId, chgAmt }))
+    .map(({ acctId, chgAmt, currency, effectiveTime }) => ({ acctId, chgAmt, currency, effectiveTime }))
   if (original.length === 0) return undefined
   const after = new HeadsAfter(heads)
   after.advance(first.success)
@@ -80,7 +84,7 @@ const takeBack = ({ isSpent, parts, sample: { heads, request } }: Case): Taken |
     const head = after.get(acctId)!
     const rest = available(head)
     if (rest === null || rest <= 0n || !Money.isInRange(rest)) continue
-    const amount = Money.format(Money.difference(Money.zero, rest), scaleOf(head.currency))
+    const amount = Money.format(Money.difference(Money.zero, rest), head.scale) as Money.NonZeroAmount
     const verdict = carryOut({ _tag: "PostTransaction", changes: [{ acctId, amount }], ...silent })
     if (verdict === "Decision") spent.set(acctId, rest)
   }
@@ -97,17 +101,18 @@ const changesOf = (
 ): ReadonlyArray<Change> => {
   const one = original[leg % original.length]!
   const currencyOf = (acctId: AccountId) => heads.get(acctId)!.currency
+  const scaleOf = (acctId: AccountId) => heads.get(acctId)!.scale
   const others = original.filter(
     ({ acctId, chgAmt }) => currencyOf(acctId) === currencyOf(one.acctId) && chgAmt < 0n !== one.chgAmt < 0n,
   )
   const chosen = others.length === 0 ? [one] : [one, others[other % others.length]!]
-  const unit = 10n ** BigInt(Money.decimals - scaleOf(currencyOf(one.acctId)))
+  const unit = 10n ** BigInt(Money.decimals - scaleOf(one.acctId))
   const size = (one.chgAmt < 0n ? -one.chgAmt : one.chgAmt) / unit
   const share = ((size * BigInt(ninths)) / 9n === 0n ? 1n : (size * BigInt(ninths)) / 9n) * unit
   const most = share > Money.max ? Money.max - (Money.max % unit) : share
   return chosen.map(({ acctId, chgAmt }) => ({
     acctId,
-    amount: Money.format(Money.make(chgAmt < 0n !== isWrongWay ? most : -most), scaleOf(currencyOf(acctId))),
+    amount: Money.format(Money.make(chgAmt < 0n !== isWrongWay ? most : -most), scaleOf(acctId)) as Money.NonZeroAmount,
   }))
 }
 
@@ -157,8 +162,8 @@ describe("taking a transaction back", () => {
   )
 
   const transfer = [
-    { acctId: accountId(1), chgAmt: money("-5") },
-    { acctId: accountId(2), chgAmt: money("5") },
+    { acctId: accountId(1), chgAmt: money("-5"), ...usdToday },
+    { acctId: accountId(2), chgAmt: money("5"), ...usdToday },
   ]
   const back = (
     states: ReadonlyArray<AccountState>,
@@ -172,6 +177,7 @@ describe("taking a transaction back", () => {
         original: transfer,
         changes: null,
         isForced: false,
+        reference: null,
         description: "twice",
         metadata: null,
         ...other,
@@ -237,8 +243,8 @@ describe("taking a transaction back", () => {
   it("leaves accounts alone that have nothing to give back any more, closed as they may be", () => {
     const original = [
       ...transfer,
-      { acctId: accountId(3), chgAmt: money("7") },
-      { acctId: accountId(4), chgAmt: money("-7") },
+      { acctId: accountId(3), chgAmt: money("7"), ...usdToday },
+      { acctId: accountId(4), chgAmt: money("-7"), ...usdToday },
     ]
     const closed = state(1, { acctStatus: "closed", balance: Money.zero })
     const before = [
@@ -292,6 +298,36 @@ describe("taking a transaction back", () => {
       const head = state(2, { balance: Money.zero, overdraftLimit })
       assert.isEmpty(decisionOf(back([state(1), head], { isForced: true })).asides)
     }
+  })
+
+  it("of an exchange, takes back both sides as a whole, or nothing", () => {
+    const eur = { currency: Currency.make("EUR"), scale: 2 }
+    const original = [
+      { acctId: accountId(1), chgAmt: money("-5"), ...usdToday },
+      { acctId: accountId(2), chgAmt: money("5"), ...usdToday },
+      { acctId: accountId(3), chgAmt: money("4"), ...usdToday, currency: eur.currency },
+      { acctId: accountId(4), chgAmt: money("-4"), ...usdToday, currency: eur.currency },
+    ]
+    const states = [state(1), state(2), state(3, eur), state(4, eur)]
+    const halves = [
+      [leg(1, "5"), leg(2, "-5")],
+      [leg(3, "-4"), leg(4, "4")],
+      [leg(1, "1"), leg(2, "-1"), leg(3, "-4"), leg(4, "4")],
+    ]
+    for (const changes of halves) {
+      assert.deepStrictEqual(refusalOf(back(states, { original, changes })), {
+        _tag: "ExchangeReversedInPart",
+        transactionId: holdId(9),
+      })
+    }
+    assert.lengthOf(rowsOf(back(states, { original })), 4)
+    assert.lengthOf(rowsOf(back(states, { original, changes: halves.slice(0, 2).flat() })), 4)
+  })
+
+  it("does not happen before what it takes back, nor later than now", () => {
+    const times = [-1n, 0n, 5_000_000n, 5_000_001n].map((micros) => Timestamp.make(now + micros))
+    const tags = times.map((effectiveTime) => tagOf(back([state(1), state(2)], { effectiveTime })))
+    assert.deepStrictEqual(tags, ["EffectiveTimeOutOfRange", "Decision", "Decision", "EffectiveTimeOutOfRange"])
   })
 
   it("without knowledge of what was reversed before, is a defect", () => {

@@ -5,7 +5,7 @@ import { type AccountState, heldAt } from "../src/account/AccountState.ts"
 import { Actor } from "../src/request/Actor.ts"
 import { BalanceChangeId, type TransactionId } from "../src/chain/BalanceChangeId.ts"
 import { comparisons, conditionSubjects } from "../src/request/Condition.ts"
-import { Currency, scaleOf } from "../src/money/Currency.ts"
+import { Currency, isoScaleOf } from "../src/money/Currency.ts"
 import type { Heads, Stamp } from "../src/decide/Decision.ts"
 import { isExpired, type OpenHold, openHoldsMax, ttlMax } from "../src/account/Hold.ts"
 import { IdempotencyKey } from "../src/request/Idempotency.ts"
@@ -35,7 +35,11 @@ export const stamp = (idFirst: number, count: number): Stamp => ({
   now,
   ids: Array.from({ length: count }, (_, index) => BalanceChangeId.make(BigInt(idFirst + index))),
   ledgerId,
+  saltSeed: new Uint8Array(16),
 })
+
+/** As accounts of these tests are opened. */
+const scaleOf = (currency: Currency): number => isoScaleOf(currency)!
 
 /** The smallest amount of a currency. */
 const unitOf = (currency: Currency): bigint => 10n ** BigInt(Money.decimals - scaleOf(currency))
@@ -99,7 +103,9 @@ const account = (spec: AccountSpec, index: number, currency: Currency): AccountS
   }[isClosed ? "empty" : spec.place]
   return {
     acctId: accountId(index),
+    owner: null,
     currency,
+    scale: scaleOf(currency),
     bchgId: BalanceChangeId.make(BigInt(1000 + index)),
     acctSeq: spec.acctSeq + openHolds.length,
     balance,
@@ -151,11 +157,19 @@ const legSpec = Arbitrary.all({
 })
 
 const remarksSpec = Arbitrary.all({
+  reference: pick([null, "order 7"]),
   description: pick([null, "", "rent"]),
   metadata: pick([null, {}, { invoice: "7" }]),
 })
 
-const effectiveTime = pick([undefined, Timestamp.make(now - 86_400_000_000n)])
+const effectiveTime = pick([
+  undefined,
+  undefined,
+  undefined,
+  undefined,
+  ...[-3_600_000_000n, -3_600_000_000n, 4_000_000n].map((micros) => Timestamp.make(now + micros)),
+  ...[-86_400_000_000n, 60_000_000n].map((micros) => Timestamp.make(now + micros)),
+])
 
 const postSpec = Arbitrary.all({
   kind: pick(["single", "transfer", "transfer", "transfer", "wild"]),
@@ -165,6 +179,8 @@ const postSpec = Arbitrary.all({
 })
 
 const openSpec = Arbitrary.all({
+  /** A currency that no account is opened in, or only with a scale that is said. */
+  isUnfit: pick([...Array.from({ length: 12 }, () => null), "XTS", "XAU"]),
   account: int(0, 14),
   currency: pick(["USD", "JPY", "BHD", "CLF"]),
   units: int(-1500, 1500),
@@ -277,10 +293,11 @@ const balanced = (all: ReadonlyArray<Leg>): ReadonlyArray<Leg> => {
   return groups.length === 0 ? all.slice(0, 1) : groups.flat()
 }
 
-const amountOf = (units: bigint, currency: Currency, hasExcessDecimal: boolean): Money.Amount => {
+const amountOf = (units: bigint, currency: Currency, hasExcessDecimal: boolean): Money.PositiveAmount => {
   const scale = scaleOf(currency)
   const exact = Money.format(Money.make(units * unitOf(currency)), scale)
-  return Money.Amount.make(hasExcessDecimal && scale < Money.decimals ? `${exact}${scale === 0 ? "." : ""}0` : exact)
+  const text = hasExcessDecimal && scale < Money.decimals ? `${exact}${scale === 0 ? "." : ""}0` : exact
+  return Money.Amount.make(text) as Money.PositiveAmount
 }
 
 const expectationOf = (spec: LegSpec, head: AccountState | undefined): Expectation => {
@@ -331,9 +348,12 @@ const opening = openSpec.pipe(
       acctIdIsChosen: spec.acctIdIsChosen,
       custName: "Ada Lovelace",
       custAddress: "London",
-      currency,
-      initialBalance: spec.hasExcessDecimal && scaleOf(currency) < 4 ? Money.Amount.make("0.0001") : amount(spec.units),
+      owner: null,
+      currency: spec.isUnfit === null ? currency : Currency.make(spec.isUnfit),
+      scale: null,
+      initialBalance: spec.hasExcessDecimal ? Money.Amount.make("0.00000001") : amount(spec.units),
       overdraftLimit: spec.limitUnits === null ? null : amount(spec.limitUnits),
+      reference: null,
       metadata: spec.metadata,
     }
     return { intent }
@@ -476,7 +496,12 @@ const reversing = reverseSpec.pipe(
     const intent: ReverseTransaction = {
       _tag: "ReverseTransaction",
       xactId,
-      original: original.map(({ amt, head }) => ({ acctId: head.acctId, chgAmt: amt })),
+      original: original.map(({ amt, head }) => ({
+        acctId: head.acctId,
+        chgAmt: amt,
+        currency: head.currency,
+        effectiveTime: Timestamp.make(now - 7_200_000_000n),
+      })),
       changes: spec.asked === "all" || changes.length === 0 ? null : changes,
       isForced,
       effectiveTime,
@@ -487,12 +512,17 @@ const reversing = reverseSpec.pipe(
 )
 
 /** Accounts, and what was reversed of the transactions that a request may take back. */
-export interface WorldHeads extends ReadonlyMap<AccountId, AccountState>, Required<Pick<Heads, "reversed">> {}
+export interface WorldHeads
+  extends ReadonlyMap<AccountId, AccountState>, Required<Pick<Heads, "reversed" | "details">> {}
+
+/** What is said of every account. */
+export const details = { custName: "Ada Lovelace", custAddress: "London", reference: null, metadata: null }
 
 export const headsWith = (
   states: ReadonlyArray<AccountState>,
   reversed: (xactId: TransactionId, acctId: AccountId) => Money.Money = () => Money.zero,
-): WorldHeads => Object.assign(new Map(states.map((state) => [state.acctId, frozen(state)])), { reversed })
+): WorldHeads =>
+  Object.assign(new Map(states.map((state) => [state.acctId, frozen(state)])), { reversed, details: () => details })
 
 /** Several requests about the same accounts, each on its own. */
 export interface Worlds {

@@ -9,7 +9,7 @@ import { SqlClient } from "effect/sql"
 import { DbConn } from "../src/database/DbConn.ts"
 import { fetchAccountHistory } from "../src/history/History.ts"
 import { fetchAccountInfo, makeAccount } from "../src/programs/Accounts.ts"
-import { insertAccount, insertBalanceChange, insertInitialBalance } from "../src/programs/Chain.ts"
+import { insertAccount, insertBalanceChange, insertInitialBalance } from "../src/programs/Prototype.ts"
 import { postTransaction, storeBalanceChange } from "../src/programs/Transactions.ts"
 import { dryRun } from "../src/write/DryRun.ts"
 import * as GroupCommit from "../src/write/GroupCommit.ts"
@@ -194,13 +194,13 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a dry run", (it) => {
     Effect.gen(function* () {
       const acctId = yield* open("10")
       const { state } = yield* fetchAccountInfo(acctId)
-      const empty = yield* insertAccount("Ann", "", USD)
+      const empty = yield* insertAccount("Ann", "")
       const before = yield* countRows
       const add = (change: string, balance: string) =>
         insertBalanceChange(acctId, state.bchgId, money(change), money(balance))
       yield* dryRun(add("1", "11"))
-      yield* dryRun(insertAccount("Ann", "", USD))
-      yield* dryRun(insertInitialBalance(empty, money("5")))
+      yield* dryRun(insertAccount("Ann", ""))
+      yield* dryRun(insertInitialBalance(empty, money("5"), USD))
       assert.strictEqual((yield* Effect.flip(dryRun(add("-11", "-1"))))._tag, "InsufficientFunds")
       assert.strictEqual((yield* Effect.flip(dryRun(add("1", "12"))))._tag, "BalanceMismatch")
       assert.deepStrictEqual(yield* countRows, before)

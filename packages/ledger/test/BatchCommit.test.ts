@@ -12,7 +12,13 @@ import { pendingOf } from "../src/write/Pending.ts"
 import type { Verdict } from "../src/write/Writer.ts"
 
 const payment = (acctId: AccountId, description: string | null = null): Request => ({
-  intent: { _tag: "PostTransaction", changes: [{ acctId, amount: amount("1") }], description, metadata: null },
+  intent: {
+    _tag: "PostTransaction",
+    changes: [{ acctId, amount: amount("1") }],
+    reference: null,
+    description,
+    metadata: null,
+  },
   actor: anonymous,
   idempotencyKey: null,
 })

@@ -8,7 +8,7 @@ import { assert, layer } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Latch, Layer, Schema } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import { fetchAccountInfo } from "../src/programs/Accounts.ts"
-import { insertAccount, insertInitialBalance } from "../src/programs/Chain.ts"
+import { insertAccount, insertInitialBalance } from "../src/programs/Prototype.ts"
 import { DbConn } from "../src/database/DbConn.ts"
 import { fetchAccountHistory } from "../src/history/History.ts"
 import { postTransaction, storeBalanceChange } from "../src/programs/Transactions.ts"
@@ -91,8 +91,8 @@ const balanceOf = (acctId: AccountId) => Effect.map(fetchAccountInfo(acctId), ({
 /** Opens two accounts, each in another way, and moves what the first has to the second. */
 const openTwo = Effect.gen(function* () {
   const first = yield* open("5")
-  const second = yield* insertAccount("Bob", "", USD)
-  yield* insertInitialBalance(second, money("0"))
+  const second = yield* insertAccount("Bob", "")
+  yield* insertInitialBalance(second, money("0"), USD)
   yield* postTransaction({
     changes: [
       { acctId: first, amount: amount("-5") },

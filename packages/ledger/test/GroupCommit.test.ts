@@ -73,7 +73,7 @@ layer(Grouped, { excludeTestServices: true })("group commit", (it) => {
         yield* seqsOf(acctId),
         times(151, (index) => index),
       )
-      assert.strictEqual(yield* balanceOf(acctId), 1_500_000n)
+      assert.strictEqual(yield* balanceOf(acctId), 15_000_000_000n)
     }),
   )
 
@@ -148,8 +148,8 @@ layer(Grouped, { excludeTestServices: true })("group commit", (it) => {
         "stored",
         "stored",
       ])
-      assert.strictEqual(yield* balanceOf(rich), 800_000n)
-      assert.strictEqual(yield* balanceOf(poor), 100_000n)
+      assert.strictEqual(yield* balanceOf(rich), 8_000_000_000n)
+      assert.strictEqual(yield* balanceOf(poor), 1_000_000_000n)
     }),
   )
 
@@ -175,7 +175,7 @@ layer(Grouped, { excludeTestServices: true })("group commit", (it) => {
       )
       assert.strictEqual(new Set(posted.map(({ transactionId }) => transactionId)).size, 1)
       assert.strictEqual(posted.filter(({ isReplayed }) => !isReplayed).length, 1)
-      assert.strictEqual(yield* balanceOf(acctId), 10_000n)
+      assert.strictEqual(yield* balanceOf(acctId), 100_000_000n)
       const reused = yield* Effect.flip(postTransaction({ changes: [{ acctId, amount: amount("2") }], idempotencyKey }))
       assert.strictEqual(reused._tag, "IdempotencyKeyReused")
     }),
@@ -200,7 +200,10 @@ layer(Grouped, { excludeTestServices: true })("group commit", (it) => {
         assert.strictEqual(posted[1]?.transactionId, theirs.transactionId)
       }
       const balances = yield* Effect.forEach(accounts, balanceOf)
-      assert.deepStrictEqual(balances, [10_000n, 10_000n, 20_000n, 20_000n, 20_000n])
+      assert.deepStrictEqual(
+        balances,
+        [1, 1, 2, 2, 2].map((units) => BigInt(units) * 100_000_000n),
+      )
     }),
   )
 
@@ -233,7 +236,7 @@ layer(Grouped, { excludeTestServices: true })("group commit", (it) => {
         together,
       )
       assert.strictEqual(new Set(opened).size, 20)
-      for (const id of opened) assert.strictEqual(yield* balanceOf(id), 50_000n)
+      for (const id of opened) assert.strictEqual(yield* balanceOf(id), 500_000_000n)
     }),
   )
 
@@ -247,11 +250,11 @@ layer(Grouped, { excludeTestServices: true })("group commit", (it) => {
       assert.strictEqual(refused._tag, "InsufficientFunds")
       const ours = yield* storeBalanceChange(acctId, amount("3"))
       assert.strictEqual(ours.prevBchgId, theirs.bchgId)
-      assert.strictEqual(ours.balance, 30_000n)
+      assert.strictEqual(ours.balance, 300_000_000n)
       yield* setStatus(acctId, "frozen")
       const frozen = yield* Effect.flip(storeBalanceChange(acctId, amount("1")))
       assert.strictEqual(frozen._tag, "AccountFrozen")
-      assert.strictEqual(yield* balanceOf(acctId), 30_000n)
+      assert.strictEqual(yield* balanceOf(acctId), 300_000_000n)
     }),
   )
 
@@ -267,7 +270,7 @@ layer(Grouped, { excludeTestServices: true })("group commit", (it) => {
       const balances = yield* Effect.forEach(accounts, balanceOf)
       assert.strictEqual(
         balances.reduce((sum, balance) => sum + balance, 0n),
-        1_800_000n,
+        18_000_000_000n,
       )
       for (const account of accounts) {
         const seqs = yield* seqsOf(account)
@@ -292,7 +295,7 @@ layer(Grouped, { excludeTestServices: true })("group commit", (it) => {
         1,
         "InsufficientFunds",
       ])
-      assert.strictEqual(yield* balanceOf(acctId), 100_000n)
+      assert.strictEqual(yield* balanceOf(acctId), 1_000_000_000n)
       const batch = [pay("-6", "t1"), pay("2", "t2"), pay("-6", "t3")]
       const posted = yield* postTransactionsTogether(batch)
       assert.deepStrictEqual(
@@ -327,7 +330,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("the queue", (it) => {
       assert.isAbove(overloaded.length, 0)
       const stored = exits.filter(Exit.isSuccess).length
       assert.strictEqual(stored + overloaded.length, 50)
-      assert.strictEqual(yield* balanceOf(acctId), BigInt(stored) * 10_000n)
+      assert.strictEqual(yield* balanceOf(acctId), BigInt(stored) * 100_000_000n)
     }),
   )
 
@@ -341,7 +344,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("the queue", (it) => {
         verdicts.map(outcomeOf),
         times(50, (index) => (index < 10 ? "stored" : "Overloaded")),
       )
-      assert.strictEqual(yield* balanceOf(acctId), 100_000n)
+      assert.strictEqual(yield* balanceOf(acctId), 1_000_000_000n)
     }),
   )
 
@@ -372,7 +375,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("the queue", (it) => {
         assert.strictEqual(outcomeOf(yield* Fiber.join(queued)), "Overloaded")
       }).pipe(Effect.provide(GroupCommit.layer({ writersMax: 1 })))
       yield* Fiber.await(blocker)
-      assert.strictEqual(yield* balanceOf(held), 20_000n)
+      assert.strictEqual(yield* balanceOf(held), 200_000_000n)
       assert.strictEqual(yield* balanceOf(free), 0n)
     }).pipe(Effect.provideService(Clock.Clock, later))
   })
@@ -390,7 +393,7 @@ layer(TestDatabase.layer, { excludeTestServices: true })("the queue", (it) => {
       yield* Scope.close(scope, Exit.void)
       const changes = yield* Effect.forEach(writers, Fiber.join)
       assert.strictEqual(changes.length, 100)
-      assert.strictEqual(yield* balanceOf(acctId), 1_000_000n)
+      assert.strictEqual(yield* balanceOf(acctId), 10_000_000_000n)
     }),
   )
 

@@ -13,7 +13,9 @@ const head = (acctId: AccountId): readonly [AccountId, AccountState] => [
   acctId,
   {
     acctId,
+    owner: null,
     currency: USD,
+    scale: 2,
     bchgId: BalanceChangeId.make(1n),
     acctSeq: 0,
     balance: money("0"),

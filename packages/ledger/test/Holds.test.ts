@@ -56,7 +56,7 @@ const rowsOf = (acctId: AccountId) =>
     changes
       .toReversed()
       .slice(1)
-      .map(({ chgAmt, chgFlavor, heldAmt }) => `${chgFlavor} ${chgAmt / 10_000n} ${heldAmt / 10_000n}`),
+      .map(({ chgAmt, chgFlavor, heldAmt }) => `${chgFlavor} ${chgAmt / 100_000_000n} ${heldAmt / 100_000_000n}`),
   )
 
 const holdsOf = (acctId: AccountId, more: Partial<HoldsQuery> = {}) => fetchHolds({ acctId, limit: 50, ...more })
@@ -98,6 +98,7 @@ for (const { how, writer } of writers) {
           placedAt: change!.chgCreateTime,
           updatedAt: change!.chgCreateTime,
           currency: USD,
+          scale: 2,
         })
         assert.deepStrictEqual(yield* fetchHold(hold.holdId), hold)
         assert.deepStrictEqual(yield* stored(acctId), has("100", "30.50"))
@@ -601,7 +602,7 @@ for (const { how, writer } of writers) {
               to: shop,
               idempotencyKey: key(),
             }).pipe(
-              Effect.map(({ hold }) => `captured ${hold.captured / 10_000n}`),
+              Effect.map(({ hold }) => `captured ${hold.captured / 100_000_000n}`),
               Effect.catch(({ _tag }) => Effect.succeed(_tag)),
             )
             return i % 2 === 0 ? take : asAnotherProcess(take)

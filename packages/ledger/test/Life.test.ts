@@ -5,7 +5,7 @@
 import type { AccountId } from "@banquo/domain/AccountId"
 import type { AccountStatus } from "@banquo/domain/AccountState"
 import type { BalanceChangeId, TransactionId } from "@banquo/domain/BalanceChangeId"
-import type { IdempotencyKey } from "@banquo/domain/Idempotency"
+import { idemKey, type IdempotencyKey } from "@banquo/domain/Idempotency"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { assert, layer } from "@effect/vitest"
 import { type Context, Effect, Layer } from "effect"
@@ -19,7 +19,7 @@ import { reverseTransaction } from "../src/programs/Reversals.ts"
 import { changeTerms } from "../src/programs/Terms.ts"
 import { postTransaction } from "../src/programs/Transactions.ts"
 import { dryRun } from "../src/write/DryRun.ts"
-import { amount, key, money, open, verifyLedger } from "@banquo/testing/Ledger"
+import { amount, anonymous, key, money, open, verifyLedger } from "@banquo/testing/Ledger"
 import { randomOf } from "@banquo/testing/Past"
 import * as TestDatabase from "@banquo/testing/TestDatabase"
 import { times } from "./Writers.ts"
@@ -409,7 +409,7 @@ layer(Written, { excludeTestServices: true })("lives of accounts", (it) => {
       const stored = Map.groupBy(rows, ({ xactId }) => xactId)
       const byKey = Map.groupBy(
         rows.filter(({ idemKey }) => idemKey !== null),
-        ({ idemKey }) => idemKey!.split(" ")[1]!,
+        ({ idemKey }) => idemKey!.toHex(),
       )
       for (const [idempotencyKey, same] of answers) {
         assert.strictEqual(same.filter(({ isReplayed }) => !isReplayed).length, 1)
@@ -422,13 +422,13 @@ layer(Written, { excludeTestServices: true })("lives of accounts", (it) => {
               .map(({ bchgId, acctSeq, balance, held }) => [bchgId, acctSeq, balance, held]),
           )
         }
-        assert.strictEqual(byKey.get(idempotencyKey)!.length, 1)
+        assert.strictEqual(byKey.get(idemKey(anonymous, idempotencyKey).toHex())!.length, 1)
       }
       // What was refused each time has no rows, and what has a key was acknowledged.
       assert.strictEqual(byKey.size, answers.size)
       // What has none let go of holds that had expired, or opened the accounts.
-      for (const { bchgId, chgFlavor, idemKey, xactId } of rows) {
-        if (bchgId === xactId && idemKey === null) assert.include(["RELEASE", "INITIAL"], chgFlavor)
+      for (const { bchgId, chgFlavor, idemKey: stored, xactId } of rows) {
+        if (bchgId === xactId && stored === null) assert.include(["RELEASE", "INITIAL"], chgFlavor)
       }
       assert.isAbove(answers.size, 500)
       // (Contention: a clock that is set forward takes the time of those that wait.)

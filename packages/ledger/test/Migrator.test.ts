@@ -7,6 +7,7 @@ import { join } from "node:path"
 import { fetchAccountInfo } from "../src/programs/Accounts.ts"
 import { DbConn } from "../src/database/DbConn.ts"
 import {
+  checksumOf,
   leaseDuration,
   migrate,
   migrations,
@@ -38,7 +39,7 @@ const describePostgres = (sql: SqlClient.SqlClient) =>
       GROUP BY relname, a.grantee ORDER BY relname, grantee`,
   })
 
-const tables = ["account", "account_correction", "balance_change", "ledger", "schema_lease", "schema_version"]
+const tables = ["account", "balance_change", "ledger", "schema_lease", "schema_version"]
 
 /** As CockroachDB itself would make it again; without the name of the database, which each test has its own of. */
 const describeCockroach = (sql: SqlClient.SqlClient) =>
@@ -55,7 +56,7 @@ const describeCockroach = (sql: SqlClient.SqlClient) =>
 const describeSchema = (sql: SqlClient.SqlClient) =>
   Effect.all({
     objects: TestDatabase.dialect === "postgresql" ? describePostgres(sql) : describeCockroach(sql),
-    versions: sql`SELECT version FROM schema_version ORDER BY version`,
+    versions: sql`SELECT version, checksum FROM schema_version ORDER BY version`,
     ledgers: sql`SELECT id FROM ledger`,
     owners: sql`SELECT owner FROM schema_lease`,
   }).pipe(Effect.orDie)
@@ -144,7 +145,7 @@ layer(TestDatabase.layerEmpty, { excludeTestServices: true })("an empty database
         assert.deepStrictEqual(yield* migrate("second"), [])
         assert.deepStrictEqual(yield* describeSchema(sql), before)
         assert.deepStrictEqual(yield* sql`SELECT ledger_id FROM ledger`, ledger)
-        yield* sql`INSERT INTO schema_version (version) VALUES (99)`
+        yield* sql`INSERT INTO schema_version (version, checksum) VALUES (99, 'of a later build')`
         assert.deepStrictEqual(yield* migrate("older"), [])
         assert.strictEqual(yield* requireSchema, 99)
         yield* sql`DELETE FROM schema_version WHERE version = 99`
@@ -165,6 +166,48 @@ layer(TestDatabase.layerEmpty, { excludeTestServices: true })("an empty database
     }),
   )
 })
+
+layer(TestDatabase.layerMigrated, { excludeTestServices: true })(
+  "a migration that was edited after it was applied",
+  (it) => {
+    it.effect("is refused by who migrates and by who serves, and a later build's is left alone", () =>
+      Effect.gen(function* () {
+        const { ownerUrl } = yield* TestDatabase.TestDatabase
+        const sql = yield* TestDatabase.connect(ownerUrl)
+        const rows = yield* sql`SELECT version, checksum FROM schema_version`
+        assert.deepStrictEqual(
+          rows,
+          migrations.map((migration) => ({ version: BigInt(migration.version), checksum: checksumOf(migration) })),
+        )
+        yield* sql`UPDATE schema_version SET checksum = 'of other steps' WHERE version = 1`
+        const errors = yield* Effect.all([Effect.flip(migrate("next")), Effect.flip(requireSchema)]).pipe(
+          Effect.provide(yield* asOwner),
+        )
+        for (const error of errors) assert.deepInclude(error, { _tag: "MigrationChanged", version: 1 })
+        assert.deepStrictEqual(yield* sql`SELECT owner FROM schema_lease`, [{ owner: null }])
+      }),
+    )
+
+    it("the checksums are those of the migrations as they landed: to change one is to break every database", () => {
+      assert.deepStrictEqual(migrations.map(checksumOf), [
+        "3f143fa50b7e7c5c4e03844141ac8e8cef5859e9e50c74e15025100c80177951",
+      ])
+    })
+
+    it("each step is in its checksum", () => {
+      const [first] = migrations
+      const [step, ...others] = first!.steps
+      const edited = [
+        { ...first!, version: 2 },
+        { ...first!, steps: others },
+        { ...first!, steps: [{ ...step!, ddl: `${step!.ddl} ` }, ...others] },
+        { ...first!, steps: [{ ...step!, dialect: "cockroachdb" as const }, ...others] },
+        { ...first!, steps: [{ ...step!, unless: "SELECT 1" }, ...others] },
+      ]
+      assert.strictEqual(new Set([first!, ...edited].map(checksumOf)).size, 6)
+    })
+  },
+)
 
 layer(TestDatabase.layerEmpty, { excludeTestServices: true })("several migrators", (it) => {
   it.effect("at once apply each version once, and all succeed", () =>
@@ -262,41 +305,8 @@ layer(TestDatabase.layerMigrated, { excludeTestServices: true })("a migration th
   )
 })
 
-layer(TestDatabase.layerMigrated, { excludeTestServices: true })("an index that came later", (it) => {
+layer(TestDatabase.layerMigrated, { excludeTestServices: true })("an index", (it) => {
   const ofEffectiveTimes = "balance_change_effective_time_idx"
-  const indexes = [ofEffectiveTimes, "balance_change_acct_holds_idx", "balance_change_hold_expires_at_idx"]
-
-  /** CockroachDB leaves nothing behind. */
-  const builtAnew = () =>
-    Effect.gen(function* () {
-      const { superuserUrl } = yield* TestDatabase.TestDatabase
-      const sql = yield* TestDatabase.connect(superuserUrl)
-      const again = Effect.gen(function* () {
-        yield* sql`DELETE FROM schema_version WHERE version >= 2`
-        yield* migrate("next").pipe(Effect.provide(yield* asOwner))
-      })
-      yield* again
-      if (TestDatabase.dialect === "cockroachdb") return yield* assertComplete
-      for (const name of indexes) {
-        const found = sql<{ id: bigint; valid: boolean }>`SELECT indexrelid::INT8 AS id, indisvalid AS valid
-          FROM pg_index WHERE indexrelid = ${name}::REGCLASS`
-        const [first] = yield* found
-        yield* again
-        assert.deepStrictEqual(yield* found, [first!])
-        // As PostgreSQL leaves it behind.
-        yield* sql`UPDATE pg_index SET indisvalid = false WHERE indexrelid = ${name}::REGCLASS`
-        yield* again
-        const [mended] = yield* found
-        assert.isTrue(mended!.valid)
-        assert.notStrictEqual(mended!.id, first!.id)
-      }
-      return yield* assertComplete
-    })
-  it.effect(
-    "is built anew when building it was ended midway, and left alone when it is whole",
-    builtAnew,
-    TestDatabase.schemaTimeout,
-  )
 
   it.effect("on effective times is what rows that are dated otherwise are summed by", () =>
     Effect.gen(function* () {

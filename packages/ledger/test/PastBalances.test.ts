@@ -121,18 +121,17 @@ layer(Chains.layer.pipe(Layer.provideMerge(TestDatabase.layer)), { excludeTestSe
     }),
   )
 
-  it.effect("without an instant it is that of now", () =>
+  it.effect("without an instant it is that of now, which is never before the newest row", () =>
     Effect.gen(function* () {
       const acctId = yield* open("10")
-      const [later] = yield* append(acctId, [
-        { chgAmt: money("2"), effective: Timestamp.parse("2500-01-01T00:00:00Z")! },
+      // Made by another instance, whose clock was ahead of this one's.
+      const [newest] = yield* append(acctId, [
+        { chgAmt: money("2"), created: Timestamp.parse("2500-01-01T00:00:00Z")! },
       ])
-      const created = yield* fetchBalanceAt(acctId, { axis: "created" })
-      assert.strictEqual(created.posted, money("12"))
-      assert.isTrue(created.at >= later!.chgCreateTime)
-      const effective = yield* fetchBalanceAt(acctId, { axis: "effective" })
-      assert.strictEqual(effective.posted, money("10"))
-      assert.isTrue(effective.at >= later!.chgCreateTime - 1_000_000n && effective.at < later!.effectiveTime)
+      for (const axis of axes) {
+        const balance = yield* fetchBalanceAt(acctId, { axis })
+        assert.deepInclude(balance, { posted: money("12"), at: newest!.chgCreateTime })
+      }
     }),
   )
 
@@ -380,10 +379,7 @@ layer(Chains.layer.pipe(Layer.provideMerge(TestDatabase.layer)), { excludeTestSe
         }
       }
       const all = yield* Stream.runCollect(yield* fetchChanges(acctId, { order: "asc" }))
-      assert.deepStrictEqual(
-        all.map(({ currency, ...change }) => (assert.strictEqual(currency, "USD"), change)),
-        [...chain!],
-      )
+      assert.deepStrictEqual(all, [...chain!])
     }),
   )
 
@@ -392,7 +388,6 @@ layer(Chains.layer.pipe(Layer.provideMerge(TestDatabase.layer)), { excludeTestSe
       const changes = yield* selectAllChanges
       for (const is of [
         (c: BalanceChange) => c.effectiveTime < c.chgCreateTime,
-        (c: BalanceChange) => c.effectiveTime > c.chgCreateTime,
         (c: BalanceChange) => c.effectiveTime === c.chgCreateTime,
       ]) {
         assert.isAbove(changes.filter(is).length, 50)

@@ -2,6 +2,7 @@
 import type { AccountId } from "@banquo/domain/AccountId"
 import { type BalanceChangeId, type TransactionId } from "@banquo/domain/BalanceChangeId"
 import type { Change } from "@banquo/domain/Intent"
+import * as Timestamp from "@banquo/domain/Timestamp"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { fetchAccountInfo, makeAccount } from "../src/programs/Accounts.ts"
@@ -134,13 +135,20 @@ for (const { how, writer } of writers) {
         ])
         const [a, b, c, d] = accounts
         const id = yield* post([a, "-30"], [b, "30"], [c, "-20"], [d, "20"])
-        yield* reverse(id, [a, "30"], [b, "-30"])
-        yield* assertRefused(reverse(id, [c, "5"]), "Unbalanced", { currency: EUR })
-        const { changes } = yield* reverseTransaction(id)
+        // Half of an exchange is money at a rate that nobody agreed to.
+        for (const part of [
+          [[c, "5"] as const],
+          [[a, "30"] as const, [b, "-30"] as const],
+          [[a, "15"] as const, [b, "-15"] as const, [c, "10"] as const, [d, "-10"] as const],
+        ]) {
+          yield* assertRefused(reverse(id, ...part), "ExchangeReversedInPart", { transactionId: id })
+        }
+        const { changes } = yield* reverse(id, [a, "30"], [b, "-30"], [c, "20"], [d, "-20"])
         assert.deepStrictEqual(
           changes.map(({ acctId }) => acctId),
-          [c, d],
+          accounts,
         )
+        assert.deepStrictEqual(yield* Effect.forEach(accounts, balanceOf), ["100", "0", "100", "0"].map(money))
       }),
     )
 
@@ -299,14 +307,15 @@ for (const { how, writer } of writers) {
             _tag: "ReverseTransaction" as const,
             xactId: id,
             original: [
-              { acctId: a, chgAmt: money("-30") },
-              { acctId: b, chgAmt: money("30") },
+              { acctId: a, chgAmt: money("-30"), currency: USD, effectiveTime: Timestamp.make(0n) },
+              { acctId: b, chgAmt: money("30"), currency: USD, effectiveTime: Timestamp.make(0n) },
             ],
             changes: changesOf([
               [a, text],
               [b, `-${text}`],
             ]),
             isForced: false,
+            reference: null,
             description: null,
             metadata: null,
           },

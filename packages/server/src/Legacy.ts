@@ -7,7 +7,7 @@ import type { Account } from "@banquo/domain/Account"
 import { type AccountId, AccountIdFromString } from "@banquo/domain/AccountId"
 import type { Tail } from "@banquo/domain/AccountState"
 import { Currency } from "@banquo/domain/Currency"
-import { type Amount, NonZeroAmount } from "@banquo/domain/Money"
+import { Amount, NonZeroAmount } from "@banquo/domain/Money"
 import { Description } from "@banquo/domain/Text"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { fetchAccountInfo, makeAccount } from "@banquo/ledger/Accounts"
@@ -34,7 +34,11 @@ export const bodyLengthMax = 16 * 1024
 /** What the prototype's accounts were in. */
 const currency = Currency.make("USD")
 
-const dummy = { customerName: "Dummy Customer", customerAddress: "1 Test Street", initialBalance: "1000.00" as Amount }
+const dummy = {
+  customerName: "Dummy Customer",
+  customerAddress: "1 Test Street",
+  initialBalance: Amount.make("1000.00"),
+}
 
 /** Most digits of an amount that is a JSON number: all that a double keeps, ECMA-262's `Number`. */
 const numberDigitsMax = 15
@@ -90,13 +94,13 @@ const accountBody = ({ account, state }: { readonly account: Account; readonly s
   accountID: account.acctId,
   customerName: account.custName,
   customerAddress: account.custAddress,
-  balanceAmt: JSON.rawJSON(amountOf(state.balance, state.currency)),
+  balanceAmt: JSON.rawJSON(amountOf(state.balance, state)),
 })
 
 const changeBody = (change: PostedChange) => ({
   acctID: change.acctId,
-  changeAmt: JSON.rawJSON(amountOf(change.chgAmt, change.currency)),
-  balanceAmt: JSON.rawJSON(amountOf(change.balance, change.currency)),
+  changeAmt: JSON.rawJSON(amountOf(change.chgAmt, change)),
+  balanceAmt: JSON.rawJSON(amountOf(change.balance, change)),
   createTimestampTxt: Timestamp.format(change.chgCreateTime),
   xactDescription_opt: change.description,
 })
@@ -153,7 +157,7 @@ const postTransaction = Effect.gen(function* () {
   const body = Option.flatMap(parseJson(sent), decodeBody)
   if (Option.isNone(body)) return text(400, "the body must be {account_id, amount, description}")
   const { account_id, amount, description } = body.value
-  const value = (amount instanceof NumberText ? amount.text : amount) as Amount
+  const value = (amount instanceof NumberText ? amount.text : amount) as NonZeroAmount
   const change = yield* storeBalanceChange(account_id, value, description ?? undefined)
   return HttpServerResponse.jsonUnsafe(changeBody(change), { status: 201 })
 }).pipe(orText)

@@ -11,7 +11,7 @@ import type {
 } from "@banquo/domain/Refusal"
 import type { Contention, DatabaseUnavailable, OutcomeUnknown, Overloaded } from "@banquo/ledger/DatabaseError"
 import type { HoldGone } from "@banquo/ledger/Holds"
-import type { SchemaOutdated } from "@banquo/ledger/Migrator"
+import type { MigrationChanged, SchemaOutdated } from "@banquo/ledger/Migrator"
 import { Effect } from "effect"
 import { codeOf, countRefusal } from "./Refusals.ts"
 import { RequestId } from "./RequestId.ts"
@@ -28,6 +28,7 @@ type LedgerError =
   | OutcomeUnknown
   | Overloaded
   | SchemaOutdated
+  | MigrationChanged
 
 /** The problem of each error, by its tag. */
 const problems = {
@@ -63,7 +64,12 @@ const problems = {
   CurrencyMismatch: (error, base) =>
     new Problem.CurrencyMismatch({ ...base, account_id: error.accountId, currency: error.currency }),
   ScaleExceeded: (error, base) =>
-    new Problem.ScaleExceeded({ ...base, amount: error.amount, currency: error.currency }),
+    new Problem.ScaleExceeded({ ...base, amount: error.amount, currency: error.currency, scale: error.scale }),
+  CurrencyNotOpenable: ({ currency }, base) => new Problem.CurrencyNotOpenable({ ...base, currency }),
+  ScaleRequired: ({ currency }, base) => new Problem.ScaleRequired({ ...base, currency }),
+  EffectiveTimeOutOfRange: (_, base) => new Problem.EffectiveTimeOutOfRange(base),
+  ExchangeReversedInPart: ({ transactionId }, base) =>
+    new Problem.ExchangeReversedInPart({ ...base, transaction_id: transactionId }),
   AmountOutOfRange: (error, base) => new Problem.AmountOutOfRange({ ...base, account_id: error.accountId }),
   ConditionNotMet: ({ accountId, actual, amount, comparison, subject }, base) =>
     new Problem.ConditionNotMet({ ...base, account_id: accountId, subject, comparison, amount, actual }),
@@ -99,6 +105,7 @@ const problems = {
       detail: `${base.detail}; with an Idempotency-Key it is safe to send the request again`,
     }),
   SchemaOutdated: (_, base) => new Problem.DatabaseUnavailable(retryable(base)),
+  MigrationChanged: (_, base) => new Problem.DatabaseUnavailable(retryable(base)),
 } satisfies { [Tag in LedgerError["_tag"]]: (error: Extract<LedgerError, { _tag: Tag }>, base: Base) => unknown }
 
 interface Base {

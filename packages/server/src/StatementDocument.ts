@@ -14,13 +14,13 @@ export type Head = Omit<Statement, "lines">
 type Json = typeof Contract.Statement.Encoded
 
 const jsonHead = ({ account, axis, end, from, summary, to }: Head): Omit<Json, "rows"> => {
-  const amount = (money: Money.Money) => amountOf(money, account.currency)
+  const amount = (money: Money.Money) => amountOf(money, end)
   const { closing, credits, debits, opening } = summary
   return {
     account_id: account.acctId,
     customer_name: account.custName,
     customer_address: account.custAddress,
-    currency: account.currency,
+    currency: end.currency,
     axis,
     from: Timestamp.format(from),
     to: Timestamp.format(to),
@@ -34,7 +34,7 @@ const jsonHead = ({ account, axis, end, from, summary, to }: Head): Omit<Json, "
   }
 }
 
-const jsonRow = (line: Line, { account: { currency } }: Head): Json["rows"][number] => ({
+const jsonRow = (line: Line, { end }: Head): Json["rows"][number] => ({
   seq: line.acctSeq,
   change_id: `${line.bchgId}`,
   transaction_id: `${line.xactId}`,
@@ -42,8 +42,8 @@ const jsonRow = (line: Line, { account: { currency } }: Head): Json["rows"][numb
   effective_at: Timestamp.format(line.effectiveTime),
   created_at: Timestamp.format(line.chgCreateTime),
   description: line.description,
-  amount: amountOf(line.chgAmt, currency),
-  balance: amountOf(line.balance, currency),
+  amount: amountOf(line.chgAmt, end),
+  balance: amountOf(line.balance, end),
 })
 
 /** One JSON object: its rows are the last member, and are written as they come. */
@@ -76,8 +76,8 @@ const columns = [
 
 /** Neither record is a change: `opening` has the balance before the first row, `closing` the sums of all rows and the last balance. */
 const csvEdge = (head: Head, kind: "opening" | "closing"): string => {
-  const { account, end, from, summary, to } = head
-  const amount = (money: Money.Money) => amountOf(money, account.currency)
+  const { end, from, summary, to } = head
+  const amount = (money: Money.Money) => amountOf(money, end)
   const isOpening = kind === "opening"
   const time = Timestamp.format(isOpening ? from : to)
   return Csv.record([
@@ -92,13 +92,13 @@ const csvEdge = (head: Head, kind: "opening" | "closing"): string => {
     isOpening ? null : amount(summary.debits.sum),
     isOpening ? null : amount(summary.credits.sum),
     amount(summary[kind]),
-    account.currency,
+    end.currency,
   ])
 }
 
-const csvRow = (line: Line, { account: { currency } }: Head): string => {
+const csvRow = (line: Line, { end }: Head): string => {
   const isDebit = line.chgAmt < 0n
-  const amount = amountOf(isDebit ? Money.difference(Money.zero, line.chgAmt) : line.chgAmt, currency)
+  const amount = amountOf(isDebit ? Money.difference(Money.zero, line.chgAmt) : line.chgAmt, end)
   return Csv.record([
     "row",
     `${line.acctSeq}`,
@@ -110,8 +110,8 @@ const csvRow = (line: Line, { account: { currency } }: Head): string => {
     line.description === null ? null : Csv.text(line.description),
     isDebit ? amount : null,
     isDebit ? null : amount,
-    amountOf(line.balance, currency),
-    currency,
+    amountOf(line.balance, end),
+    end.currency,
   ])
 }
 

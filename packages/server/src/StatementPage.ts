@@ -176,8 +176,8 @@ export const periodOf = ({ from, to }: Pick<Head, "from" | "to">): string => {
 }
 
 /** With a comma between thousands and a real minus sign. */
-export const figure = (money: Money.Money, { account: { currency } }: Head): string =>
-  amountOf(money, currency)
+export const figure = (money: Money.Money, { end }: Head): string =>
+  amountOf(money, end)
     .replace("-", "\u2212")
     .replaceAll(/\B(?<!\.\d*)(?=(?:\d{3})+(?!\d))/g, ",")
 
@@ -200,7 +200,7 @@ const edge = (label: string, time: string, balance: string): string =>
   `<tr class="edge"><td class="date">${time}</td><td class="text">${label}</td><td></td><td></td><td class="money balance">${balance}</td></tr>\n`
 
 const start = (head: Head): string => {
-  const { account, from, summary } = head
+  const { account, end, from, summary } = head
   const { closing, credits, debits, opening } = summary
   const title = `Statement of account, ${periodOf(head)}`
   return `<!doctype html>
@@ -223,7 +223,7 @@ const start = (head: Head): string => {
 ${escape(account.custAddress)}</address>
 <dl class="facts">
 <dt>Account</dt><dd class="number">${escape(account.acctId)}</dd>
-<dt>Currency</dt><dd>${escape(account.currency)}</dd>
+<dt>Currency</dt><dd>${escape(end.currency)}</dd>
 </dl>
 </div>
 <dl class="sums">
@@ -236,7 +236,7 @@ ${sum("Closing balance", figure(closing, head), "", "closing")}
 <caption>Movements</caption>
 <thead>
 <tr class="running"><th colspan="5">Account ${escape(account.acctId)}, ${escape(periodOf(head))}</th></tr>
-<tr class="titles"><th scope="col">Date</th><th scope="col">Description</th><th scope="col" class="money">Money out</th><th scope="col" class="money">Money in</th><th scope="col" class="money">Balance, ${escape(account.currency)}</th></tr>
+<tr class="titles"><th scope="col">Date</th><th scope="col">Description</th><th scope="col" class="money">Money out</th><th scope="col" class="money">Money in</th><th scope="col" class="money">Balance, ${escape(end.currency)}</th></tr>
 </thead>
 <tbody>
 ${edge("Opening balance", shortDate(from), figure(opening, head))}`

@@ -25,7 +25,9 @@ layer(TestServer.layer, { excludeTestServices: true })("accounts", (it) => {
         account_id: account.account_id,
         customer_name: "Ann",
         customer_address: "",
+        owner: null,
         currency: "EUR",
+        scale: 2,
         status: "open",
         balance: { posted: "0.00", held: "0.00", available: "0.00" },
         overdraft_limit: "0.00",
@@ -52,6 +54,8 @@ layer(TestServer.layer, { excludeTestServices: true })("accounts", (it) => {
         { ...account, hash: "", created_at: "", updated_at: "" },
         {
           ...said,
+          owner: null,
+          scale: 2,
           status: "open",
           balance: { posted: "-5.50", held: "0.00", available: "4.50" },
           overdraft_limit: "10.00",
@@ -68,10 +72,10 @@ layer(TestServer.layer, { excludeTestServices: true })("accounts", (it) => {
     Effect.gen(function* () {
       const yen = yield* open({ currency: "JPY", initial_balance: "500" })
       const dinar = yield* open({ currency: "BHD", initial_balance: "1.5" })
-      const unit = yield* open({ currency: "CLF", initial_balance: "99999999999999.9999" })
+      const unit = yield* open({ currency: "CLF", initial_balance: "99999999999999999999.9999" })
       assert.deepStrictEqual(yen.balance, { posted: "500", held: "0", available: "500" })
       assert.deepStrictEqual(dinar.balance, { posted: "1.500", held: "0.000", available: "1.500" })
-      assert.strictEqual(unit.balance.posted, "99999999999999.9999")
+      assert.strictEqual(unit.balance.posted, "99999999999999999999.9999")
       const fraction = yield* post("/v1/accounts", { customer_name: "Ann", currency: "JPY", initial_balance: "0.0" })
       assert.deepInclude(assertProblem(fraction, 422, "scale_exceeded"), { amount: "0.0", currency: "JPY" })
     }),
@@ -82,8 +86,8 @@ layer(TestServer.layer, { excludeTestServices: true })("accounts", (it) => {
       const { account_id, balance, overdraft_limit } = yield* open({ overdraft_limit: null })
       assert.isNull(overdraft_limit)
       assert.isNull(balance.available)
-      const { changes } = yield* change(account_id, "-99999999999999.99")
-      assert.strictEqual(changes[0]!.balance.posted, "-99999999999999.99")
+      const { changes } = yield* change(account_id, "-99999999999999999999.99")
+      assert.strictEqual(changes[0]!.balance.posted, "-99999999999999999999.99")
       const beyond = yield* post("/v1/transactions", { changes: [{ account_id, amount: "-0.01" }] })
       assertProblem(beyond, 422, "amount_out_of_range")
     }),

@@ -2,7 +2,7 @@ import { AccountId } from "@banquo/domain/AccountId"
 import { BalanceChangeId } from "@banquo/domain/BalanceChangeId"
 import { Currency } from "@banquo/domain/Currency"
 import { IdempotencyKey } from "@banquo/domain/Idempotency"
-import { Amount } from "@banquo/domain/Money"
+import * as Money from "@banquo/domain/Money"
 import { assert, layer } from "@effect/vitest"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { Effect, Exit, Layer, Stream } from "effect"
@@ -14,7 +14,7 @@ import { made } from "@banquo/api/DryRun"
 import * as Problem from "@banquo/api/Problem"
 
 const EUR = Currency.make("EUR")
-const amount = (text: string) => Amount.make(text)
+const amount = (text: string): Money.PositiveAmount => Money.Amount.make(text) as Money.PositiveAmount
 const newYear = Timestamp.parse("2020-01-01T00:00:00Z")!
 const key = (text: string) => ({ "idempotency-key": IdempotencyKey.make(text) })
 const newId = () => AccountId.make(crypto.randomUUID())
@@ -289,7 +289,10 @@ layer(withHttp, { excludeTestServices: true })("the typed client", (it) => {
       const api = yield* client
       const account_id = newId()
       const error = yield* Effect.flip(
-        api.transactions.post({ headers: {}, payload: { changes: [{ account_id, amount: "1e3" as Amount }] } }),
+        api.transactions.post({
+          headers: {},
+          payload: { changes: [{ account_id, amount: "1e3" as Money.NonZeroAmount }] },
+        }),
       )
       assert.strictEqual(error._tag, "SchemaError")
     }),

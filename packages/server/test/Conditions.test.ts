@@ -93,9 +93,9 @@ layer(TestServer.layer, { excludeTestServices: true })("a condition", (it) => {
     Effect.gen(function* () {
       const { account_id } = yield* open({ overdraft_limit: null })
       const send = (require: object) => post(transactions, { changes: [{ account_id, amount: "-1", require }] })
-      const answer = yield* send({ available: { lte: "99999999999999.99" } })
+      const answer = yield* send({ available: { lte: "99999999999999999999.99" } })
       assert.deepInclude(assertProblem(answer, 422, "condition_not_met"), { actual: null })
-      assert.strictEqual((yield* send({ available: { gt: "99999999999999.99" } })).status, 201)
+      assert.strictEqual((yield* send({ available: { gt: "99999999999999999999.99" } })).status, 201)
     }),
   )
 
@@ -351,17 +351,19 @@ layer(TestServer.layer, { excludeTestServices: true })("a dry run", (it) => {
   )
 })
 
+const inSeconds = (seconds: number) => new Date(Date.now() + seconds * 1000).toISOString()
+
 layer(TestServer.layer, { excludeTestServices: true })("the time when it happened", (it) => {
   const past = "2020-02-29T23:59:59.999999+01:00"
   const pastUtc = "2020-02-29T22:59:59.999999Z"
-  const future = "2999-01-01T00:00:00.000000Z"
+  const later = "2021-01-01T00:00:00.000000Z"
 
   it.effect("is said of a transaction, and shown; the ledger's own time is beside it", () =>
     Effect.gen(function* () {
       const { account_id } = yield* open()
       for (const [effective_at, shown] of [
         [past, pastUtc],
-        [future, future],
+        [later, later],
       ]) {
         const answer = yield* post(transactions, { changes: [{ account_id, amount: "1" }], effective_at })
         assert.strictEqual(answer.status, 201, answer.text)
@@ -375,7 +377,7 @@ layer(TestServer.layer, { excludeTestServices: true })("the time when it happene
       const { changes } = json as { readonly changes: TransactionJson["changes"] }
       assert.deepStrictEqual(
         changes.slice(0, 2).map(({ effective_at }) => effective_at),
-        [future, pastUtc],
+        [later, pastUtc],
       )
       const balanceAt = (at: string) =>
         Effect.map(
@@ -383,9 +385,25 @@ layer(TestServer.layer, { excludeTestServices: true })("the time when it happene
           ({ json }) => (json as { readonly posted: string }).posted,
         )
       assert.deepStrictEqual(
-        [yield* balanceAt(pastUtc), yield* balanceAt("2998-12-31T23:59:59Z"), yield* balanceAt(future)],
+        [yield* balanceAt(pastUtc), yield* balanceAt("2020-12-31T23:59:59Z"), yield* balanceAt(later)],
         ["1.00", "1.00", "2.00"],
       )
+    }),
+  )
+
+  it.effect("is never after the ledger's own time: a clock that is some seconds ahead means now", () =>
+    Effect.gen(function* () {
+      const { account_id } = yield* open()
+      const changes = [{ account_id, amount: "1" }]
+      const now = (yield* post(transactions, { changes, effective_at: inSeconds(4) })).json as TransactionJson
+      assert.strictEqual(now.effective_at, now.created_at)
+      for (const effective_at of [inSeconds(60), "2999-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"]) {
+        const answer = yield* post(transactions, { changes, effective_at })
+        assertProblem(answer, 422, "effective_time_out_of_range")
+      }
+      const before = yield* post(`${transactions}/${now.transaction_id}/reverse`, { effective_at: past })
+      assertProblem(before, 422, "effective_time_out_of_range")
+      assert.strictEqual((yield* account(account_id)).seq, 1)
     }),
   )
 
@@ -399,8 +417,8 @@ layer(TestServer.layer, { excludeTestServices: true })("the time when it happene
         [transaction.effective_at, ...transaction.changes.map(({ effective_at }) => effective_at)],
         [pastUtc, pastUtc, pastUtc],
       )
-      const reversal = yield* post(`${transactions}/${transaction.transaction_id}/reverse`, { effective_at: future })
-      assert.strictEqual((reversal.json as TransactionJson).effective_at, future)
+      const reversal = yield* post(`${transactions}/${transaction.transaction_id}/reverse`, { effective_at: later })
+      assert.strictEqual((reversal.json as TransactionJson).effective_at, later)
       const item = { changes: [{ account_id, amount: "1" }], effective_at: past }
       const batch = yield* post(`${transactions}/batch`, { mode: "atomic", transactions: [item] })
       const [verdict] = (batch.json as { readonly verdicts: ReadonlyArray<{ readonly transaction: TransactionJson }> })

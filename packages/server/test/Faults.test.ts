@@ -28,10 +28,10 @@ const readAccount = (account_id: string) =>
 const appendElsewhere = (account_id: string) =>
   DbConn.use(
     ({ sql }) => sql`
-      INSERT INTO balance_change (bchg_id, acct_id, acct_seq, chg_flavor, prev_bchg_id, chg_amt, balance, held_amt, held,
-        overdraft_limit, acct_status, xact_id, actor, effective_time, chg_create_time, chg_hash)
-      SELECT i.id, t.acct_id, t.acct_seq + 1, 'FLOW'::bal_chg_flavor, t.bchg_id, 1, t.balance + 1, 0, t.held,
-        t.overdraft_limit, t.acct_status, i.id, 'other', now(), now(), t.chg_hash
+      INSERT INTO balance_change (bchg_id, acct_id, acct_seq, chg_flavor, prev_bchg_id, currency, scale, chg_amt, balance, held_amt, held,
+        overdraft_limit, acct_status, is_forced, xact_id, xact_rows, actor, effective_time, chg_create_time, chg_hash)
+      SELECT i.id, t.acct_id, t.acct_seq + 1, 'FLOW'::bal_chg_flavor, t.bchg_id, t.currency, t.scale, 1, t.balance + 1, 0, t.held,
+        t.overdraft_limit, t.acct_status, false, i.id, 1, 'other', now(), now(), t.chg_hash
       FROM (SELECT unique_rowid() AS id) i,
         (SELECT * FROM balance_change WHERE acct_id = ${account_id}::UUID ORDER BY acct_seq DESC LIMIT 1) t`,
   )
@@ -165,7 +165,7 @@ layer(TestServer.layerBehindProxy, { excludeTestServices: true })("faults", (it)
       const proxy = yield* FaultyProxy
       const { account_id } = yield* open()
       for (const fault of ["loseReply", "loseStatement"] as const) {
-        const { happened } = yield* proxy[fault]("FROM account_correction")
+        const { happened } = yield* proxy[fault]("CROSS JOIN")
         assert.strictEqual((yield* get(`/v1/accounts/${account_id}`)).status, 200)
         yield* happened
       }

@@ -4,10 +4,21 @@ import { DbConn } from "@banquo/ledger/DbConn"
 import { assert, expect, it, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { OpenApi } from "effect/http-api"
-import { randomBytes } from "node:crypto"
+import { randomBytes, randomInt } from "node:crypto"
 import { FaultyProxy } from "@banquo/testing/FaultyProxy"
 import * as TestServer from "./TestServer.ts"
-import { assertProblem, change, get, hold, open, patch, post, request, setStatus } from "./TestServer.ts"
+import {
+  assertProblem,
+  change,
+  get,
+  hold,
+  open,
+  patch,
+  post,
+  request,
+  setStatus,
+  type TransactionJson,
+} from "./TestServer.ts"
 
 interface Operation {
   readonly operationId: string
@@ -56,6 +67,18 @@ const amend = (id: string, body: object, headers?: Record<string, string>) => pa
 const reverse = (id: string, body: object = {}) => post(`${transactions}/${id}/reverse`, body)
 const aChange = Effect.flatMap(open(), (a) => change(a.account_id, "5"))
 
+const anAccountIn = (currency: string) => post("/v1/accounts", { customer_name: "Ann", currency })
+
+/** Two legs in euro and two in dollars: the first account, and the transaction. */
+const anExchange = Effect.gen(function* () {
+  const [a, b, c, d] = yield* Effect.forEach(["EUR", "EUR", "USD", "USD"], (currency) =>
+    open({ currency, initial_balance: "9" }),
+  )
+  const amounts = ["-1", "1", "-2", "2"]
+  const { json } = yield* send(...[a, b, c, d].map((account, i) => leg(account!.account_id, amounts[i]!)))
+  return [a!.account_id, b!.account_id, (json as TransactionJson).transaction_id] as const
+})
+
 const withStatus = (status: "frozen" | "closed") =>
   Effect.gen(function* () {
     const { account_id } = yield* open()
@@ -63,15 +86,19 @@ const withStatus = (status: "frozen" | "closed") =>
     return yield* send(leg(account_id, "1"))
   })
 
-/** An account that this ledger would never have written: its currency does not exist. */
+/** An account that this ledger would never have written: it holds something of a hold that there is not. */
 const broken = Effect.gen(function* () {
   const { sql } = yield* DbConn
   const id = crypto.randomUUID()
-  yield* sql`INSERT INTO account (acct_id, cust_name, cust_address, currency, acct_create_time)
-    VALUES (${id}::UUID, 'Eve', '', 'ZZZ', now())`
-  yield* sql`INSERT INTO balance_change (acct_id, acct_seq, chg_flavor, chg_amt, balance, held_amt, held, acct_status,
-      xact_id, actor, effective_time, chg_create_time, chg_hash)
-    VALUES (${id}::UUID, 0, 'INITIAL', 0, 0, 0, 0, 'open', 0, 'eve', now(), now(), ${randomBytes(32)})`
+  const [first, second] = [randomInt(1e14), randomInt(1e14)].map((n) => BigInt(n) + 10n ** 18n)
+  yield* sql`INSERT INTO account (acct_id, acct_seq, cust_name, cust_address) VALUES (${id}::UUID, 0, 'Eve', '')`
+  yield* sql`INSERT INTO balance_change (bchg_id, acct_id, acct_seq, chg_flavor, prev_bchg_id, currency, scale, chg_amt,
+      balance, held_amt, held, acct_status, is_forced, xact_id, xact_rows, hold_id, actor, effective_time,
+      chg_create_time, chg_hash)
+    VALUES (${first!}, ${id}::UUID, 0, 'INITIAL', NULL, 'EUR', 2, 9, 9, 0, 0, 'open', false, ${first!}, 1, NULL, 'eve',
+      now(), now(), ${randomBytes(32)}),
+      (${second!}, ${id}::UUID, 1, 'HOLD', ${first!}, 'EUR', 2, 0, 9, 1, 1, 'open', false, ${second!}, 1, 1, 'eve',
+      now(), now() + INTERVAL '1 second', ${randomBytes(32)})`
   return yield* get(`/v1/accounts/${id}`)
 })
 
@@ -152,10 +179,22 @@ const reached: { readonly [code: string]: readonly [status: number, program: Pro
   ],
   same_account: [422, send(leg(noOne, "1"), leg(noOne, "-1"))],
   currency_mismatch: [422, Effect.flatMap(open(), (a) => send(leg(a.account_id, "1", { currency: "USD" })))],
+  currency_not_openable: [422, anAccountIn("XXX")],
+  scale_required: [422, anAccountIn("ZZZ")],
+  effective_time_out_of_range: [
+    422,
+    Effect.flatMap(open(), (a) =>
+      post(transactions, { changes: [leg(a.account_id, "1")], effective_at: "2999-01-01T00:00:00Z" }),
+    ),
+  ],
+  exchange_reversed_in_part: [
+    422,
+    Effect.flatMap(anExchange, ([from, to, id]) => reverse(id, { changes: [leg(from, "1"), leg(to, "-1")] })),
+  ],
   scale_exceeded: [422, Effect.flatMap(open(), (a) => send(leg(a.account_id, "1.001")))],
   amount_out_of_range: [
     422,
-    Effect.flatMap(open({ initial_balance: "99999999999999.99" }), (a) => send(leg(a.account_id, "0.01"))),
+    Effect.flatMap(open({ initial_balance: "99999999999999999999.99" }), (a) => send(leg(a.account_id, "0.01"))),
   ],
   idempotency_key_reused: [
     422,

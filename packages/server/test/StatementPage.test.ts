@@ -3,7 +3,7 @@ import type { Account } from "@banquo/domain/Account"
 import { AccountId } from "@banquo/domain/AccountId"
 import type { Axis } from "@banquo/domain/Axis"
 import { BalanceChangeId } from "@banquo/domain/BalanceChangeId"
-import { Currency } from "@banquo/domain/Currency"
+import { type Asset, Currency, isoScaleOf } from "@banquo/domain/Currency"
 import * as Money from "@banquo/domain/Money"
 import { linesFrom, type Movement, summaryOf, turnoversOf } from "@banquo/domain/Statement"
 import * as Timestamp from "@banquo/domain/Timestamp"
@@ -20,10 +20,12 @@ const account: Account = {
   acctId: AccountId.make("018f4e5a-7c1b-7d3e-9f2a-000000000001"),
   custName: "Ann",
   custAddress: "1 Test Street\nÅrhus",
-  currency: Currency.make("EUR"),
+  reference: null,
   acctCreateTime: time("2026-01-01T00:00:00Z"),
   metadata: null,
 }
+
+const eur = { currency: Currency.make("EUR"), scale: 2 }
 
 const movement = (chgAmt: bigint, more: Partial<Movement> = {}): Movement => ({
   acctSeq: 1,
@@ -39,7 +41,12 @@ const movement = (chgAmt: bigint, more: Partial<Movement> = {}): Movement => ({
 
 const statement = (
   movements: ReadonlyArray<Movement>,
-  { of = account, axis = "created", opening = 0n }: { of?: Account; axis?: Axis; opening?: bigint } = {},
+  {
+    of = account,
+    asset = eur,
+    axis = "created",
+    opening = 0n,
+  }: { of?: Account; asset?: Asset; axis?: Axis; opening?: bigint } = {},
 ) => {
   const lines = linesFrom(Money.make(opening), movements)
   const closing = lines.at(-1)?.balance ?? Money.make(opening)
@@ -50,7 +57,8 @@ const statement = (
     to: time("2026-12-01T00:00:00Z"),
     end: {
       acctId: of.acctId,
-      currency: of.currency,
+      ...asset,
+      owner: null,
       bchgId: id,
       acctSeq: 17,
       balance: closing,
@@ -79,8 +87,8 @@ const cellsOf = (row: string) =>
 
 describe("the page of a statement", () => {
   it("has a row for each movement, with what went out and in and was left", () => {
-    const page = pageOf([movement(-125_000n), movement(12_345_678_900n, { description: "salary" })], {
-      opening: 1_000_000n,
+    const page = pageOf([movement(-1_250_000_000n), movement(123_456_789_000_000n, { description: "salary" })], {
+      opening: 10_000_000_000n,
     })
     assert.deepStrictEqual(rowsOf(page).map(cellsOf), [
       ["5 Nov 2026", "tea", "12.50", "", "87.50"],
@@ -118,24 +126,24 @@ describe("the page of a statement", () => {
   })
 
   it("a debt has a minus sign", () => {
-    assert.include(pageOf([movement(-5_000n)]), `<td class="money balance">\u22120.50</td>`)
+    assert.include(pageOf([movement(-50_000_000n)]), `<td class="money balance">\u22120.50</td>`)
   })
 
   it("a change of another day names that too, on either axis", () => {
-    const late = movement(-1_000_000n, { effectiveTime: time("2026-11-02T23:59:59Z") })
+    const late = movement(-10_000_000_000n, { effectiveTime: time("2026-11-02T23:59:59Z") })
     assert.deepStrictEqual(cellsOf(rowsOf(pageOf([late]))[0]!).slice(0, 2), ["5 Nov 2026", "tea  effective 2 Nov 2026"])
     const page = pageOf([late], { axis: "effective" })
     assert.deepStrictEqual(cellsOf(rowsOf(page)[0]!).slice(0, 2), ["2 Nov 2026", "tea  booked 5 Nov 2026"])
     assert.include(page, "by the day that they took effect")
-    const sameDay = movement(-1_000_000n, { effectiveTime: time("2026-11-05T00:00:00Z") })
+    const sameDay = movement(-10_000_000_000n, { effectiveTime: time("2026-11-05T00:00:00Z") })
     assert.deepStrictEqual(cellsOf(rowsOf(pageOf([sameDay]))[0]!)[1], "tea")
   })
 
   it("a change that nobody described is called by what it is", () => {
     const page = pageOf([
-      movement(1_000_000n, { chgFlavor: "INITIAL", description: null }),
-      movement(-1_000_000n, { chgFlavor: "CAPTURE", description: null }),
-      movement(1_000_000n, { description: " \n" }),
+      movement(10_000_000_000n, { chgFlavor: "INITIAL", description: null }),
+      movement(-10_000_000_000n, { chgFlavor: "CAPTURE", description: null }),
+      movement(10_000_000_000n, { description: " \n" }),
     ])
     assert.deepStrictEqual(
       rowsOf(page).map((row) => cellsOf(row)[1]),
@@ -145,7 +153,7 @@ describe("the page of a statement", () => {
 
   it("text stays text, wherever it comes from", () => {
     const evil = `</span><script>alert(1)</script>"'&amp;<img src=x onerror=alert(2)>\u202e\u0001\u0085`
-    const page = pageOf([movement(1_000_000n, { description: evil })], {
+    const page = pageOf([movement(10_000_000_000n, { description: evil })], {
       of: { ...account, custName: evil, custAddress: evil },
     })
     const escaped = `&lt;/span&gt;&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;amp;&lt;img src=x onerror=alert(2)&gt;\u202e\uFFFD\uFFFD`
@@ -168,7 +176,7 @@ describe("the page of a statement", () => {
 
   it("is well formed: what is opened is closed, in order", () => {
     const open: Array<string> = []
-    const page = pageOf([movement(1n * 1_000_000n), movement(-10_000n)])
+    const page = pageOf([movement(1n * 10_000_000_000n), movement(-100_000_000n)])
     for (const [, slash, tag] of page.replace(/<style>[^]*<\/style>/, "").matchAll(/<(\/?)([a-z0-9]+)[^>]*>/g)) {
       if (tag === "meta") continue
       if (slash === "") open.push(tag!)
@@ -178,7 +186,7 @@ describe("the page of a statement", () => {
   })
 
   it("says that it is not complete, until its end has come", () => {
-    const page = pageOf([movement(10_000n)])
+    const page = pageOf([movement(100_000_000n)])
     assert.include(page, `<p class="incomplete" role="alert">`)
     assert.include(page, "main:not(:has(footer)) .incomplete { display: block; }")
     assert.strictEqual(page.split("<footer>").length, 2)
@@ -205,13 +213,15 @@ describe("the page of a statement", () => {
 
   it.each([
     ["EUR", 0n, "0.00"],
-    ["EUR", 9_990_000n, "999.00"],
-    ["EUR", -10_000_000n, "\u22121,000.00"],
-    ["EUR", 2n * Money.max - 198n, "199,999,999,999,999.98"],
-    ["JPY", 12_345_670_000n, "1,234,567"],
-    ["CLF", 12_345_678n, "1,234.5678"],
+    ["EUR", 99_900_000_000n, "999.00"],
+    ["EUR", -100_000_000_000n, "\u22121,000.00"],
+    ["EUR", 2n * Money.max - 1_999_998n, "199,999,999,999,999,999,999.98"],
+    ["JPY", 123_456_700_000_000n, "1,234,567"],
+    ["CLF", 123_456_780_000n, "1,234.5678"],
   ])("%s %d is %s", (currency, money, text) => {
-    const { head } = statement([], { of: { ...account, currency: Currency.make(currency) } })
+    const { head } = statement([], {
+      asset: { currency: Currency.make(currency), scale: isoScaleOf(Currency.make(currency))! },
+    })
     assert.strictEqual(StatementPage.figure(Money.make(money), head), text)
   })
 })

@@ -28,7 +28,7 @@ class Accounts extends Context.Service<Accounts, { readonly long: string; readon
           AccountId.make(account_id),
           Array.from({ length: rows - 1 }, (_, index) => ({
             created: Timestamp.make(start + BigInt(index)),
-            chgAmt: 100n * BigInt((index % 7) - 10),
+            chgAmt: 1_000_000n * BigInt((index % 7) - 10),
             description: `${index} ${"é".repeat(900)}`,
           })),
         )

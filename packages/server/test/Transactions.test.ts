@@ -242,16 +242,20 @@ layer(TestServer.layer, { excludeTestServices: true })("transactions", (it) => {
         { changes: [{ ...leg, amount: "2" }] },
         { changes: [{ ...leg, amount: "-1" }] },
         { changes: [{ ...leg, account_id: other.account_id }] },
-        { changes: [{ ...leg, currency: "EUR" }] },
+        { changes: [{ ...leg, currency: "USD" }] },
         { changes: [{ ...leg, expected_seq: 0 }] },
         { changes: [leg], description: "" },
-        { changes: [leg], metadata: {} },
+        { changes: [leg], metadata: { a: "1" } },
         { changes: [leg, { account_id: other.account_id, amount: "-1" }] },
         // Precedence: the key is looked at before what the request asks for.
         { changes: [{ ...leg, amount: "-1000" }] },
         { changes: [{ ...leg, account_id: crypto.randomUUID() }] },
       ]) {
         assertProblem(yield* post(path, body, key), 422, "idempotency_key_reused")
+      }
+      // These ask for nothing that the account and no metadata are not already.
+      for (const body of [{ changes: [{ ...leg, currency: "EUR" }] }, { changes: [leg], metadata: {} }]) {
+        assert.strictEqual((yield* post(path, body, key)).headers.get("idempotency-replayed"), "true")
       }
       assert.deepStrictEqual(yield* rowCounts, before)
     }),

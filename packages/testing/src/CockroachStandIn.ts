@@ -63,5 +63,6 @@ const random = "(1 + floor(random() * 9000000000000000))::INT8"
 const asPostgres: ReadonlyArray<readonly [string, string]> = [
   ["unordered_unique_rowid()", random],
   ["unique_rowid()", random],
+  [" USING HASH", ""],
   ["AS OF SYSTEM TIME follower_read_timestamp()", "READ ONLY"],
 ]

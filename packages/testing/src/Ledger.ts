@@ -19,7 +19,8 @@ export const USD = Currency.make("USD")
 export const EUR = Currency.make("EUR")
 export const JPY = Currency.make("JPY")
 
-export const amount = (text: string): Money.Amount => Money.Amount.make(text)
+/** An amount that is fit for wherever a test puts it: the rules are told to judge it, not the types. */
+export const amount = (text: string): Money.PositiveAmount => Money.Amount.make(text) as Money.PositiveAmount
 export const money = (text: string): Money.Money => Money.fromAmount(amount(text))
 export const key = (text: string = crypto.randomUUID()): IdempotencyKey => IdempotencyKey.make(text)
 export const anonymous = Actor.make("anonymous")
@@ -54,22 +55,32 @@ export const setStatus = (acctId: AccountId, acctStatus: AccountStatus) =>
         acctSeq: state.acctSeq + 1,
         chgFlavor: "TERMS",
         prevBchgId: state.bchgId,
+        owner: state.owner,
+        currency: state.currency,
+        scale: state.scale,
         chgAmt: Money.zero,
         balance: state.balance,
         heldAmt: Money.zero,
         held: state.held,
         overdraftLimit: state.overdraftLimit,
         acctStatus,
+        isForced: false,
         xactId: id,
+        xactRows: 1,
         holdId: null,
         holdExpiresAt: null,
         reversesXactId: null,
+        reference: null,
         description: null,
         metadata: null,
+        textsSalt: null,
+        textsHash: null,
         idemKey: null,
         requestHash: null,
+        detailsHash: null,
         actor: anonymous,
         effectiveTime: time,
+        valueDate: null,
         chgCreateTime: time,
       },
       state.chgHash,

@@ -6,6 +6,7 @@ import type { UnsealedChange } from "@banquo/domain/BalanceChange"
 import type { BalanceChangeId } from "@banquo/domain/BalanceChangeId"
 import { seal, type SealedChange } from "@banquo/domain/ChangeHash"
 import * as Money from "@banquo/domain/Money"
+import { saltBytes, textsHash } from "@banquo/domain/Texts"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { Effect } from "effect"
 import { fetchAccountInfo } from "@banquo/ledger/Accounts"
@@ -27,6 +28,8 @@ export interface Said extends Partial<
 /** When the hold expires: the last instant that there is. */
 export const never = Timestamp.parse("9999-12-31T23:59:59.999999Z")!
 
+const salt = new Uint8Array(saltBytes)
+
 /** Stands for the one hold of an account, whose id is that of its first row. */
 const theHold = 1n as BalanceChangeId
 
@@ -38,6 +41,8 @@ const next = (
 ): SealedChange => {
   const chgAmt = Money.make(said.chgAmt ?? 0n)
   const heldAmt = said.heldAmt ?? Money.zero
+  const description = said.description ?? null
+  const texts = { reference: null, description, metadata: null }
   const chgCreateTime = said.created ?? Timestamp.make(state.chgCreateTime + 1n)
   return seal(
     {
@@ -46,22 +51,30 @@ const next = (
       acctSeq: state.acctSeq + 1,
       chgFlavor: said.chgFlavor ?? "FLOW",
       prevBchgId: state.bchgId,
+      owner: state.owner,
+      currency: state.currency,
+      scale: state.scale,
       chgAmt,
       balance: Money.sum(state.balance, chgAmt),
       heldAmt,
       held: Money.sum(state.held, heldAmt),
       overdraftLimit: said.overdraftLimit === undefined ? state.overdraftLimit : said.overdraftLimit,
       acctStatus: said.acctStatus ?? state.acctStatus,
+      isForced: false,
       xactId: bchgId,
+      xactRows: 1,
       holdId,
       holdExpiresAt: said.chgFlavor === "HOLD" ? never : null,
       reversesXactId: null,
-      description: said.description ?? null,
-      metadata: null,
+      ...texts,
+      textsSalt: description === null ? null : salt,
+      textsHash: description === null ? null : textsHash(texts, salt),
       idemKey: null,
       requestHash: null,
+      detailsHash: null,
       actor: anonymous,
       effectiveTime: said.effective ?? chgCreateTime,
+      valueDate: null,
       chgCreateTime,
     },
     state.chgHash,
@@ -80,7 +93,7 @@ export const append = (acctId: AccountId, rows: ReadonlyArray<Said>) =>
       const id = ids[index]!
       if (said.holdId === theHold) hold ??= id
       const change = next(state, id, said.holdId === theHold ? hold! : null, said)
-      state = afterChange(change, state.currency, state.openHolds)
+      state = afterChange(change, state.openHolds)
       return change
     })
     for (let at = 0; at < changes.length; at += 500) {
@@ -101,8 +114,8 @@ export const randomOf = (seed: number) => {
 }
 
 /**
- * Rows of every flavor, to be appended to an account without a limit. One of `datedOneIn` is dated up to three days earlier
- * or later than it was made, many of those at the same midnight.
+ * Rows of every flavor, to be appended to an account without a limit. One of `datedOneIn` is dated up to six days earlier
+ * than it was made, many of those at the same midnight.
  */
 export const randomRows = (
   count: number,
@@ -120,11 +133,11 @@ export const randomRows = (
   return Array.from({ length: count }, (): Said => {
     created += 1n + (random() < 0.3 ? 0n : upTo(60_000_000))
     const isDated = random() * datedOneIn < 1
-    const shifted = created + upTo(Number(6n * day)) - 3n * day
+    const shifted = created - 1n - upTo(Number(6n * day))
     const effective = !isDated ? created : random() < 0.5 ? shifted : shifted - (shifted % day)
     const times = { created: Timestamp.make(created), effective: Timestamp.make(effective) }
     const kind = random()
-    const amount = 100n * (1n + upTo(1_000_000))
+    const amount = 1_000_000n * (1n + upTo(1_000_000))
     const holdId = theHold
     if (kind < 0.15) {
       held += amount

@@ -1,24 +1,27 @@
 import type { AccountId } from "./AccountId.ts"
-import type { Currency } from "../money/Currency.ts"
 import type { Metadata } from "../text/Metadata.ts"
 import type { Timestamp } from "../time/Timestamp.ts"
 
-/** A row of `account`: what is said of an account when it is opened. What happens to it later is its chain. */
-export interface Account {
-  readonly acctId: AccountId
+/** What is said of an account: who it belongs to, for people. What happens to it is its chain. */
+export interface AccountDetails {
   readonly custName: string
   readonly custAddress: string
-  readonly currency: Currency
-  readonly acctCreateTime: Timestamp
+  /** The bank's own name of the account, such as an IBAN. */
+  readonly reference: string | null
   readonly metadata: Metadata | null
 }
 
-/** A row of `account_correction`: what is said of the customer from a change of the account on. */
-export interface AccountCorrection {
+/** A row of `account`: what is said of an account from one of its changes on, whose hash covers it. */
+export interface AccountRecord extends AccountDetails {
   readonly acctId: AccountId
-  /** Of the TERMS row that it was made with, whose `request_hash` covers it. */
+  /** Of the change that it was said with. */
   readonly acctSeq: number
-  /** `null`: as before. */
-  readonly custName: string | null
-  readonly custAddress: string | null
+  /** 16 random bytes: without them, a guess at what was erased could be checked against the chain. `null` once erased. */
+  readonly salt: Uint8Array | null
+}
+
+/** An account for people: what is said of it, and when it was opened. What it is in, and what it has, is in its newest row. */
+export interface Account extends AccountDetails {
+  readonly acctId: AccountId
+  readonly acctCreateTime: Timestamp
 }

@@ -5,7 +5,7 @@
 import type { AccountId } from "./AccountId.ts"
 import type { BalanceChange } from "../chain/BalanceChange.ts"
 import type { BalanceChangeId } from "../chain/BalanceChangeId.ts"
-import type { Currency } from "../money/Currency.ts"
+import type { Asset } from "../money/Currency.ts"
 import { holdsAfter, isExpired, noHolds, type OpenHold } from "./Hold.ts"
 import * as Money from "../money/Money.ts"
 import type { Timestamp } from "../time/Timestamp.ts"
@@ -13,11 +13,11 @@ import type { Timestamp } from "../time/Timestamp.ts"
 export const accountStatuses = ["open", "debits_frozen", "credits_frozen", "frozen", "closed"] as const
 export type AccountStatus = (typeof accountStatuses)[number]
 
-/** Of a row, with the currency of its account. */
-export interface Tail {
+/** What a row says of its account. */
+export interface Tail extends Asset {
   readonly acctId: AccountId
-  /** Fixed when the account is opened. */
-  readonly currency: Currency
+  /** Whose account it is, by the bank's own id. Fixed when the account is opened, as are currency and scale. */
+  readonly owner: string | null
   readonly bchgId: BalanceChangeId
   readonly acctSeq: number
   readonly balance: Money.Money
@@ -34,9 +34,11 @@ export interface AccountState extends Tail {
 }
 
 /** What a row says of its account. */
-export const tailOf = (change: BalanceChange, currency: Currency): Tail => ({
+export const tailOf = (change: BalanceChange): Tail => ({
   acctId: change.acctId,
-  currency,
+  owner: change.owner,
+  currency: change.currency,
+  scale: change.scale,
   bchgId: change.bchgId,
   acctSeq: change.acctSeq,
   balance: change.balance,
@@ -48,15 +50,14 @@ export const tailOf = (change: BalanceChange, currency: Currency): Tail => ({
 })
 
 /** The state after `change`. Of the state before it only the open holds are needed: the tail row has all the rest. */
-export const afterChange = (
-  change: BalanceChange,
-  currency: Currency,
-  openHolds: ReadonlyArray<OpenHold> = noHolds,
-): AccountState => ({ ...tailOf(change, currency), openHolds: holdsAfter(openHolds, change) })
+export const afterChange = (change: BalanceChange, openHolds: ReadonlyArray<OpenHold> = noHolds): AccountState => ({
+  ...tailOf(change),
+  openHolds: holdsAfter(openHolds, change),
+})
 
 /**
- * What the tail row lets be spent: balance - held + overdraft limit; `null`: without limit. A CHECK keeps it from going
- * below zero.
+ * What the tail row lets be spent: balance - held + overdraft limit; `null`: without limit. Below zero where a limit was
+ * lowered below what is used of it.
  */
 export const available = (state: Pick<Tail, "balance" | "held" | "overdraftLimit">): Money.Money | null =>
   state.overdraftLimit === null ? null : Money.sum(Money.difference(state.balance, state.held), state.overdraftLimit)

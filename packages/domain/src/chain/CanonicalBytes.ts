@@ -8,9 +8,18 @@ import { sha256 } from "#sha256"
 
 const utf8 = new TextEncoder()
 
-/** Every change is hashed: one buffer for all records costs a third of one for each. It grows with the largest. */
-let bytes = new Uint8Array(4096)
-let view = new DataView(bytes.buffer)
+interface Buffer {
+  bytes: Uint8Array
+  view: DataView
+}
+
+const bufferOf = (size: number): Buffer => {
+  const bytes = new Uint8Array(size)
+  return { bytes, view: new DataView(bytes.buffer) }
+}
+
+/** Buffers of finished records. Every change is hashed: to use them again costs a third of one for each record. */
+const free: Array<Buffer> = []
 
 const tags = new Map<string, Uint8Array>()
 
@@ -20,9 +29,13 @@ const bytesOfTag = (tag: string): Uint8Array => {
   return known
 }
 
-/** Writes one record. They share a buffer: finish one with {@link toBytes} or {@link sha256} before the next is begun. */
+/**
+ * Writes one record, in a buffer of its own until {@link toBytes} or {@link sha256} finishes it; then it cannot be used any
+ * more. Several records may be written at the same time.
+ */
 export class CanonicalBytes {
   #length = 0
+  #buffer: Buffer | undefined = free.pop() ?? bufferOf(1024)
 
   /** Starts a record of one kind: the tag, ended by a NUL, keeps records of different kinds apart. */
   constructor(tag: string) {
@@ -30,30 +43,36 @@ export class CanonicalBytes {
   }
 
   u8(value: number): this {
-    this.#reserve(1)
-    bytes[this.#length] = value
+    this.#reserve(1).bytes[this.#length] = value
     this.#length += 1
     return this
   }
 
   u32(value: number): this {
-    this.#reserve(4)
-    view.setUint32(this.#length, value)
+    this.#reserve(4).view.setUint32(this.#length, value)
     this.#length += 4
     return this
   }
 
-  /** A signed 64-bit integer: ids, sequences, money in ten-thousandths, microseconds. */
+  /** A signed 64-bit integer: ids, sequences, microseconds. */
   i64(value: bigint): this {
-    this.#reserve(8)
-    view.setBigInt64(this.#length, value)
+    this.#reserve(8).view.setBigInt64(this.#length, value)
     this.#length += 8
+    return this
+  }
+
+  /** A signed 128-bit integer: money in units of 10^-8. */
+  i128(value: bigint): this {
+    const { view } = this.#reserve(16)
+    view.setBigInt64(this.#length, value >> 64n)
+    view.setBigUint64(this.#length + 8, value & 0xffff_ffff_ffff_ffffn)
+    this.#length += 16
     return this
   }
 
   /** The 16 bytes of a UUID, which must be in lower case. */
   uuid(value: string): this {
-    this.#reserve(16)
+    const { bytes } = this.#reserve(16)
     for (let i = 0; i < 36; i += 2) {
       if (i === 8 || i === 13 || i === 18 || i === 23) i += 1
       bytes[this.#length++] = (nibbleOf(value.charCodeAt(i)) << 4) | nibbleOf(value.charCodeAt(i + 1))
@@ -68,7 +87,7 @@ export class CanonicalBytes {
   /** UTF-8, with the length in bytes. */
   text(value: string): this {
     // No UTF-16 code unit becomes more than three bytes.
-    this.#reserve(4 + 3 * value.length)
+    const { bytes, view } = this.#reserve(4 + 3 * value.length)
     const { written } = utf8.encodeInto(value, bytes.subarray(this.#length + 4))
     view.setUint32(this.#length, written)
     this.#length += 4 + written
@@ -94,29 +113,42 @@ export class CanonicalBytes {
 
   /** Bytes as they are, without a length: only for a last part of fixed size, like a hash. */
   raw(value: Uint8Array): this {
-    this.#reserve(value.length)
-    bytes.set(value, this.#length)
+    this.#reserve(value.length).bytes.set(value, this.#length)
     this.#length += value.length
     return this
   }
 
   /** A copy of the record. */
   toBytes(): Uint8Array {
-    return bytes.slice(0, this.#length)
+    return this.#finish((bytes) => bytes.slice())
   }
 
   sha256(): Uint8Array {
-    return sha256(bytes.subarray(0, this.#length))
+    return this.#finish(sha256)
   }
 
-  #reserve(size: number) {
-    if (this.#length + size <= bytes.length) return
-    const larger = new Uint8Array(2 * (this.#length + size))
-    larger.set(bytes)
-    bytes = larger
-    view = new DataView(larger.buffer)
+  #finish(read: (bytes: Uint8Array) => Uint8Array): Uint8Array {
+    const buffer = this.#reserve(0)
+    const result = read(buffer.bytes.subarray(0, this.#length))
+    this.#buffer = undefined
+    if (buffer.bytes.length <= bufferBytesMax) free.push(buffer)
+    return result
+  }
+
+  /** The buffer, with room for so many more bytes. */
+  #reserve(size: number): Buffer {
+    const buffer = this.#buffer
+    if (buffer === undefined) throw new TypeError("the record is finished")
+    if (this.#length + size <= buffer.bytes.length) return buffer
+    const larger = bufferOf(2 * (this.#length + size))
+    larger.bytes.set(buffer.bytes)
+    this.#buffer = larger
+    return larger
   }
 }
+
+/** Larger buffers are not kept: one record of much text does not cost the process its memory for good. */
+const bufferBytesMax = 64 * 1024
 
 /** Of a hexadecimal digit, by its code: `0` is 48, `a` is 97. */
 const nibbleOf = (code: number): number => (code < 58 ? code - 48 : code - 87)

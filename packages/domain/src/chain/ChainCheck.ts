@@ -2,9 +2,12 @@
  * What must be true of every row that is stored, beyond what the constraints of the table keep out: whoever changed the past
  * by hand is found out here. Nothing is looked up; rows are given in the order of their chain.
  */
-import type { Account } from "../account/Account.ts"
+import type { AccountDetails } from "../account/Account.ts"
+import type { AccountId } from "../account/AccountId.ts"
 import type { BalanceChange } from "./BalanceChange.ts"
-import { genesisHash, seal } from "./ChangeHash.ts"
+import { changeHash, genesisHash } from "./ChangeHash.ts"
+import { detailsHash, hasTexts, textsHash } from "../text/Texts.ts"
+import * as Money from "../money/Money.ts"
 import type { Currency } from "../money/Currency.ts"
 import { holdsAfter, isExpired, noHolds, type OpenHold } from "../account/Hold.ts"
 
@@ -15,6 +18,11 @@ export const linkFaults = {
   "wrong balance": "a balance, or what is held, is not the one before plus the change",
   "wrong hash": "a hash does not follow from its change and the hash before",
   "time runs back": "a change is not later than the one before it",
+  "not yet": "a change happened in the world later than the ledger took it",
+  "another asset": "the currency, the scale or the owner of an account is not that of its first change",
+  "other terms": "the limit or the status of an account changes with a change that is not of its terms",
+  "too many decimals": "an amount has more decimals than the account's scale",
+  "wrong texts": "the texts or their salt are not those that the change was made with",
   "beyond the hold": "more was captured or released of a hold than was left of it, or of one that is not open",
   "captured too late": "a hold was captured when it had expired",
   "held without a hold": "what an account holds is not the sum of its open holds",
@@ -24,6 +32,7 @@ export type LinkFault = keyof typeof linkFaults
 /** What the rows of a transaction can have wrong together. */
 export const transactionFaults = {
   unbalanced: "the changes of a transaction do not sum to zero",
+  "wrong number of changes": "a transaction has more or fewer changes than it was made with",
   "no first change": "a transaction lacks the change that it is named by",
   "reversed too far": "reversals take back more than there was, or from an account that the transaction did not touch",
 } as const
@@ -35,23 +44,20 @@ export type TransactionFault = keyof typeof transactionFaults
  */
 export class ChainCheck {
   #prev: BalanceChange | undefined
-  #prevHash: Uint8Array | undefined
+  #prevHash: Uint8Array
   #holds: ReadonlyArray<OpenHold> | undefined
 
   /** From the first row of an account on. */
-  static readonly ofAccount = (ledgerId: string, account: Account): ChainCheck =>
-    new ChainCheck({ prev: undefined, prevHash: genesisHash(ledgerId, account), holds: noHolds })
+  static readonly ofAccount = (ledgerId: string, acctId: AccountId): ChainCheck =>
+    new ChainCheck({ prev: undefined, prevHash: genesisHash(ledgerId, acctId), holds: noHolds })
 
-  /**
-   * From any row on. If it holds something, by which holds is not known, so they are not looked at; nor is the first hash, if
-   * its account is not known.
-   */
-  static readonly after = (prev: BalanceChange | undefined): ChainCheck =>
-    new ChainCheck({ prev, prevHash: prev?.chgHash, holds: prev?.held === 0n ? noHolds : undefined })
+  /** Starts mid-chain: earlier holds are unknown, so hold checks are skipped unless `prev.held` is 0. */
+  static readonly after = (prev: BalanceChange): ChainCheck =>
+    new ChainCheck({ prev, prevHash: prev.chgHash, holds: prev.held === 0n ? noHolds : undefined })
 
   private constructor(before: {
     readonly prev: BalanceChange | undefined
-    readonly prevHash: Uint8Array | undefined
+    readonly prevHash: Uint8Array
     readonly holds: ReadonlyArray<OpenHold> | undefined
   }) {
     this.#prev = before.prev
@@ -72,10 +78,13 @@ export class ChainCheck {
     if (row.prevBchgId !== (prev?.bchgId ?? null)) faults.push("broken link")
     const isSum = row.balance === (prev?.balance ?? 0n) + row.chgAmt && row.held === (prev?.held ?? 0n) + row.heldAmt
     if (!isSum) faults.push("wrong balance")
-    if (this.#prevHash !== undefined && !isEqual(seal(row, this.#prevHash).chgHash, row.chgHash)) {
-      faults.push("wrong hash")
-    }
+    if (!isEqual(changeHash(row, this.#prevHash), row.chgHash)) faults.push("wrong hash")
     if (prev !== undefined && row.chgCreateTime <= prev.chgCreateTime) faults.push("time runs back")
+    if (row.effectiveTime > row.chgCreateTime) faults.push("not yet")
+    if (prev !== undefined && !isSameAccount(prev, row)) faults.push("another asset")
+    if (prev !== undefined && row.chgFlavor !== "TERMS" && !hasSameTerms(prev, row)) faults.push("other terms")
+    if (!amountsFit(row)) faults.push("too many decimals")
+    if (!areTextsIntact(row)) faults.push("wrong texts")
     if (this.#holds !== undefined) {
       const wrong = holdFaultOf(this.#holds, row)
       if (wrong !== undefined) faults.push(wrong)
@@ -90,6 +99,26 @@ export class ChainCheck {
 
 const isEqual = (a: Uint8Array, b: Uint8Array): boolean =>
   a.length === b.length && a.every((byte, at) => byte === b[at])
+
+const isSameAccount = (a: BalanceChange, b: BalanceChange): boolean =>
+  a.currency === b.currency && a.scale === b.scale && a.owner === b.owner
+
+const hasSameTerms = (a: BalanceChange, b: BalanceChange): boolean =>
+  a.overdraftLimit === b.overdraftLimit && a.acctStatus === b.acctStatus
+
+const amountsFit = ({ balance, chgAmt, held, heldAmt, overdraftLimit, scale }: BalanceChange): boolean =>
+  scale === Money.decimals ||
+  [chgAmt, balance, heldAmt, held, overdraftLimit].every((amount) => amount === null || Money.fits(amount, scale))
+
+/** Texts that were erased left their hash behind, and no salt. */
+const areTextsIntact = (row: BalanceChange): boolean => {
+  if (row.textsHash === null) return !hasTexts(row)
+  return row.textsSalt === null ? !hasTexts(row) : isEqual(textsHash(row, row.textsSalt), row.textsHash)
+}
+
+/** Whether what is said of an account is what its change was made with. `salt`: `null` once it is erased. */
+export const areDetailsIntact = (details: AccountDetails, salt: Uint8Array | null, hash: Uint8Array): boolean =>
+  salt === null || isEqual(detailsHash(details, salt), hash)
 
 /** What a row does to the open holds that it may not. */
 const holdFaultOf = (
@@ -109,13 +138,12 @@ const holdFaultOf = (
 }
 
 /** One change of a transaction. */
-export interface TransactionLeg extends Pick<BalanceChange, "bchgId" | "xactId" | "chgAmt"> {
-  readonly currency: Currency
-}
+export type TransactionLeg = Pick<BalanceChange, "bchgId" | "xactId" | "xactRows" | "chgAmt" | "currency">
 
 /** What is wrong with all the changes of one transaction together. */
 export const transactionFaultsOf = (legs: ReadonlyArray<TransactionLeg>): ReadonlyArray<TransactionFault> => {
   const faults: Array<TransactionFault> = []
+  if (legs.some(({ xactRows }) => xactRows !== legs.length)) faults.push("wrong number of changes")
   if (!legs.some(({ bchgId, xactId }) => bchgId === xactId)) faults.push("no first change")
   const moving = legs.filter(({ chgAmt }) => chgAmt !== 0n)
   // A single change brings money into the ledger or takes it out.

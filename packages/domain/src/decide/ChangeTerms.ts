@@ -1,7 +1,7 @@
 /** What an account may do, and whose it is. Closing is final: whatever is asked of a closed account is refused. */
 import { Result } from "effect"
+import type { AccountDetails } from "../account/Account.ts"
 import { type AccountState, available, heldAt } from "../account/AccountState.ts"
-import { scaleOf } from "../money/Currency.ts"
 import type { Decision, Heads, Stamp } from "./Decision.ts"
 import type { ChangeTerms, Request } from "../request/Intent.ts"
 import * as Money from "../money/Money.ts"
@@ -42,20 +42,25 @@ export const decideChangeTerms = (
       ? expiredOf(head, instant)
       : expiredToRelease(head, lackingUnder(head, overdraftLimit), instant)
   release(draft, head, needed)
-  const isCorrected = custName !== undefined || custAddress !== undefined
   draft.change(head, leg.moves[0]!, {
+    reference: null,
     description: intent.reason,
     metadata: intent.metadata,
-    isHashed: isCorrected,
+    details: custName === undefined && custAddress === undefined ? null : correctedDetails(intent, heads),
   })
-  const decision = draft.decision()
-  const correction = {
-    acctId,
-    acctSeq: decision.heads.get(acctId)!.acctSeq,
-    custName: custName ?? null,
-    custAddress: custAddress ?? null,
+  return Result.succeed(draft.decision())
+}
+
+/** What is said of the account, with what the intent says otherwise. */
+const correctedDetails = ({ acctId, custAddress, custName }: ChangeTerms, heads: Heads): AccountDetails => {
+  const details = heads.details?.(acctId)
+  if (details === undefined) throw new TypeError("a correction is decided on what was said before")
+  return {
+    custName: custName ?? details.custName,
+    custAddress: custAddress ?? details.custAddress,
+    reference: details.reference,
+    metadata: details.metadata,
   }
-  return Result.succeed(isCorrected ? { ...decision, correction } : decision)
 }
 
 const limitOf = ({ overdraftLimit }: ChangeTerms, head: AccountState): Money.Money | null =>
@@ -72,14 +77,14 @@ const refuseInUse = (
 ): OverdraftInUse | undefined => {
   const held = heldAt(head, instant)
   if (lackingUnder({ ...head, held }, overdraftLimit) <= 0n) return undefined
-  const used = Money.format(Money.difference(held, head.balance), scaleOf(head.currency))
+  const used = Money.format(Money.difference(held, head.balance), head.scale)
   return new OverdraftInUse({ accountId: head.acctId, used, currency: head.currency })
 }
 
 const refuseNotEmpty = (head: AccountState, instant: Timestamp): AccountNotEmpty | undefined => {
-  const { acctId, balance, currency } = head
+  const { acctId, balance, currency, scale } = head
   const held = heldAt(head, instant)
   if (balance === 0n && held === 0n) return undefined
-  const textOf = (money: Money.Money) => Money.format(money, scaleOf(currency))
+  const textOf = (money: Money.Money) => Money.format(money, scale)
   return new AccountNotEmpty({ accountId: acctId, balance: textOf(balance), held: textOf(held), currency })
 }

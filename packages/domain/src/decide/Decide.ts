@@ -12,69 +12,50 @@ import type { AccountId } from "../account/AccountId.ts"
 import type { AccountState } from "../account/AccountState.ts"
 import type { TransactionId } from "../chain/BalanceChangeId.ts"
 import { type Decision, type Heads, reversedBefore, type Stamp } from "./Decision.ts"
+import type { AccountDetails } from "../account/Account.ts"
 import { isExpired, ttlMin } from "../account/Hold.ts"
-import {
-  accountIds,
-  type ChangeTerms,
-  type HoldIntent,
-  type Intent,
-  type OpenAccount,
-  type PostTransaction,
-  type Request,
-  type ReverseTransaction,
-  rowCount,
-} from "../request/Intent.ts"
+import { accountIds, type Intent, type Request, rowCount } from "../request/Intent.ts"
 import * as Money from "../money/Money.ts"
-import { type ChangeTermsRefusal, decideChangeTerms } from "./ChangeTerms.ts"
+import { decideChangeTerms } from "./ChangeTerms.ts"
 import { instantOf } from "./Draft.ts"
 import {
-  type CaptureHoldRefusal,
-  decideHold,
-  type ExpireHoldsRefusal,
-  type IncreaseHoldRefusal,
-  type PlaceHoldRefusal,
-  type ReleaseHoldRefusal,
+  decideCaptureHold,
+  decideExpireHolds,
+  decideIncreaseHold,
+  decidePlaceHold,
+  decideReleaseHold,
 } from "./Holds.ts"
-import { decideOpenAccount, type OpenAccountRefusal } from "./OpenAccount.ts"
-import { decidePostTransaction, type PostTransactionRefusal } from "./PostTransaction.ts"
-import { decideReverseTransaction, type ReverseTransactionRefusal } from "./ReverseTransaction.ts"
+import { decideOpenAccount } from "./OpenAccount.ts"
+import { decidePostTransaction } from "./PostTransaction.ts"
+import { decideReverseTransaction } from "./ReverseTransaction.ts"
 import * as Timestamp from "../time/Timestamp.ts"
 
-interface RefusalsByTag {
-  readonly OpenAccount: OpenAccountRefusal
-  readonly PostTransaction: PostTransactionRefusal
-  readonly PlaceHold: PlaceHoldRefusal
-  readonly IncreaseHold: IncreaseHoldRefusal
-  readonly CaptureHold: CaptureHoldRefusal
-  readonly ReleaseHold: ReleaseHoldRefusal
-  readonly ExpireHolds: ExpireHoldsRefusal
-  readonly ChangeTerms: ChangeTermsRefusal
-  readonly ReverseTransaction: ReverseTransactionRefusal
-}
+type Rule<I extends Intent, R> = (request: Request<I>, heads: Heads, stamp: Stamp) => Result.Result<Decision, R>
+
+/** What decides each kind of intent. */
+const rules = {
+  OpenAccount: decideOpenAccount,
+  PostTransaction: decidePostTransaction,
+  PlaceHold: decidePlaceHold,
+  IncreaseHold: decideIncreaseHold,
+  CaptureHold: decideCaptureHold,
+  ReleaseHold: decideReleaseHold,
+  ExpireHolds: decideExpireHolds,
+  ChangeTerms: decideChangeTerms,
+  ReverseTransaction: decideReverseTransaction,
+} satisfies { readonly [Tag in Intent["_tag"]]: Rule<Extract<Intent, { readonly _tag: Tag }>, unknown> }
 
 /** Why an intent may be refused. */
-export type RefusalOf<I extends Intent> = RefusalsByTag[I["_tag"]]
+export type RefusalOf<I extends Intent> = Result.Result.Failure<ReturnType<(typeof rules)[I["_tag"]]>>
 
 export const decide = <I extends Intent>(
   request: Request<I>,
   heads: Heads,
   stamp: Stamp,
-): Result.Result<Decision, RefusalOf<I>> =>
-  decideAny(request as Request, heads, stamp) as Result.Result<Decision, RefusalOf<I>>
-
-const decideAny = (request: Request, heads: Heads, stamp: Stamp): Result.Result<Decision, RefusalOf<Intent>> => {
-  switch (request.intent._tag) {
-    case "OpenAccount":
-      return decideOpenAccount(request as Request<OpenAccount>, heads, stamp)
-    case "PostTransaction":
-      return decidePostTransaction(request as Request<PostTransaction>, heads, stamp)
-    case "ChangeTerms":
-      return decideChangeTerms(request as Request<ChangeTerms>, heads, stamp)
-    case "ReverseTransaction":
-      return decideReverseTransaction(request as Request<ReverseTransaction>, heads, stamp)
-    default:
-      return decideHold(request as Request<HoldIntent>, heads, stamp)
-  }
+): Result.Result<Decision, RefusalOf<I>> => {
+  // TypeScript does not see that the rule of a tag takes the intent of that tag.
+  const rule = rules[request.intent._tag] as unknown as Rule<I, RefusalOf<I>>
+  return rule(request, heads, stamp)
 }
 
 /** The first of several requests that was refused, by its place among them. */
@@ -88,6 +69,7 @@ export class HeadsAfter implements Heads {
   readonly #below: Heads
   readonly #changed = new Map<AccountId, AccountState>()
   readonly #reversed = new Map<string, Money.Money>()
+  readonly #details = new Map<AccountId, AccountDetails>()
 
   constructor(below: Heads) {
     this.#below = below
@@ -108,7 +90,12 @@ export class HeadsAfter implements Heads {
     )
   }
 
+  details(acctId: AccountId): AccountDetails | undefined {
+    return this.#details.get(acctId) ?? this.#below.details?.(acctId)
+  }
+
   advance(decision: Decision): void {
+    if (decision.account !== null) this.#details.set(decision.account.acctId, decision.account)
     for (const [account, head] of decision.heads) this.#changed.set(account, head)
     for (const { acctId, chgAmt, reversesXactId } of decision.changes) {
       if (reversesXactId === null) return

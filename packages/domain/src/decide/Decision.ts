@@ -1,5 +1,5 @@
 /** What a decision is made of, and what comes of it. */
-import type { Account, AccountCorrection } from "../account/Account.ts"
+import type { AccountDetails, AccountRecord } from "../account/Account.ts"
 import type { AccountId } from "../account/AccountId.ts"
 import type { AccountState } from "../account/AccountState.ts"
 import type { SealedChange } from "../chain/ChangeHash.ts"
@@ -14,6 +14,8 @@ export interface Heads extends Pick<ReadonlyMap<AccountId, AccountState>, "get" 
    * whoever reverses appends to the account, so what came later is found out by the chain. Only reversals need it.
    */
   readonly reversed?: (xactId: TransactionId, acctId: AccountId) => Money
+  /** What is said of an account as of its head. Only corrections of it need it. */
+  readonly details?: (acctId: AccountId) => AccountDetails | undefined
 }
 
 /** {@link Heads.reversed}, which must be known. */
@@ -29,6 +31,8 @@ export interface Stamp {
   readonly ids: ReadonlyArray<BalanceChangeId>
   /** Where the unused ids begin; default: at the first. */
   readonly idsFrom?: number
+  /** At least 16 random bytes, which the salts of texts are made from. */
+  readonly saltSeed: Uint8Array
   /** The UUID of this ledger, which each chain begins with. */
   readonly ledgerId: string
 }
@@ -44,8 +48,6 @@ export interface Decision {
   readonly asides: ReadonlyArray<SealedChange>
   /** The states after all rows, by account. */
   readonly heads: ReadonlyMap<AccountId, AccountState>
-  /** The row of the account that an `OpenAccount` adds. */
-  readonly account: Account | null
-  /** The row that a `ChangeTerms` adds where it corrects what was said of the account. */
-  readonly correction: AccountCorrection | null
+  /** The row of `account` to go with them, where they say or correct what is said of an account. */
+  readonly account: AccountRecord | null
 }

@@ -1,14 +1,16 @@
 /** Rows in the making: each follows the account's row before it, is sealed, and becomes the account's new head. */
+import type { AccountDetails, AccountRecord } from "../account/Account.ts"
 import type { AccountId } from "../account/AccountId.ts"
 import { type AccountState, type AccountStatus, afterChange } from "../account/AccountState.ts"
 import type { ChgFlavor } from "../chain/BalanceChange.ts"
 import type { BalanceChangeId, TransactionId } from "../chain/BalanceChangeId.ts"
 import { seal, type SealedChange } from "../chain/ChangeHash.ts"
-import type { Decision, Stamp } from "./Decision.ts"
-import { idemKeyOf, requestHash } from "../request/Idempotency.ts"
-import type { Remarks, Request } from "../request/Intent.ts"
 import * as Money from "../money/Money.ts"
+import { idemKeyOf, isWordy, requestHash } from "../request/Idempotency.ts"
+import type { Remarks, Request } from "../request/Intent.ts"
+import { detailsHash, hasTexts, metadataOrNull, saltOf, textsHash } from "../text/Texts.ts"
 import * as Timestamp from "../time/Timestamp.ts"
+import type { Decision, Stamp } from "./Decision.ts"
 
 /** What a row does to its account; what is not said stays as it is. */
 export interface Move {
@@ -25,17 +27,19 @@ export interface Move {
 
 /** What all rows of a transaction have in common. */
 export interface TransactionSaid extends Remarks {
+  /** A time that is later than the row itself, as clocks differ, counts as its own. */
   readonly effectiveTime?: Timestamp.Timestamp | undefined
+  readonly valueDate?: string | undefined
   readonly reversesXactId?: TransactionId
-  /** Whether the first row has a request hash even without a key. */
-  readonly isHashed?: boolean
+  /** What is said of the account from this row on. */
+  readonly details?: AccountDetails | null
 }
 
-export const nothingSaid: TransactionSaid = { description: null, metadata: null }
+export const nothingSaid: TransactionSaid = { reference: null, description: null, metadata: null }
 
 /**
- * The instant that a request about these accounts is judged at: now, but later than each account's newest row, whatever the
- * clock says.
+ * The instant that a request about these accounts is judged at: now, but later than the newest row of each account, whatever
+ * the clock says.
  */
 export const instantOf = (
   heads: Iterable<Pick<AccountState, "chgCreateTime">>,
@@ -46,14 +50,31 @@ export const instantOf = (
   return latest
 }
 
+/** A row before its transaction is known as a whole. */
+interface Planned {
+  readonly head: AccountState
+  readonly move: Move
+  readonly said: TransactionSaid
+}
+
+/** What the rows of one transaction share. */
+interface Transaction {
+  readonly xactId: TransactionId
+  readonly xactRows: number
+  readonly textsSalt: Uint8Array | null
+  readonly textsHash: Uint8Array | null
+  readonly detailsHash: Uint8Array | null
+}
+
 export class Draft {
   readonly #request: Request
   readonly #stamp: Stamp
+  readonly #asides: Array<Planned> = []
+  readonly #changes: Array<Planned> = []
   readonly #heads = new Map<AccountId, AccountState>()
-  readonly #asides: Array<SealedChange> = []
-  readonly #changes: Array<SealedChange> = []
   #time: Timestamp.Timestamp
   #used: number
+  #account: AccountRecord | null = null
 
   /** `instant`: later than the newest row of each account that is to get rows. */
   constructor(request: Request, stamp: Stamp, instant: Timestamp.Timestamp) {
@@ -65,24 +86,47 @@ export class Draft {
 
   /** A row in a transaction of its own, before those of the request. */
   aside(head: AccountState, move: Move, said: Partial<TransactionSaid> = {}): void {
-    const id = this.#nextId()
-    this.#asides.push(this.#append(this.#headOf(head), move, id, id, { ...nothingSaid, ...said }, null))
-    this.#tick()
+    this.#asides.push({ head, move, said: { ...nothingSaid, ...said } })
   }
 
   /** The next row of the transaction. An account that has one already gets its second a microsecond later. */
   change(head: AccountState, move: Move, said: TransactionSaid): void {
-    const id = this.#nextId()
-    const before = this.#headOf(head)
-    if (before.chgCreateTime >= this.#time) this.#tick()
-    const first = this.#changes[0]
-    this.#changes.push(
-      this.#append(before, move, id, first?.xactId ?? id, said, first === undefined ? this.#request : null),
-    )
+    this.#changes.push({ head, move, said })
   }
 
   decision(): Decision {
-    return { changes: this.#changes, asides: this.#asides, heads: this.#heads, account: null, correction: null }
+    const asides = this.#asides.map((planned) => {
+      const id = this.#nextId()
+      const row = this.#seal(planned, id, this.#transactionOf(planned, id, 1), false)
+      this.#tick()
+      return row
+    })
+    let transaction: Transaction | undefined
+    const changes = this.#changes.map((planned) => {
+      const id = this.#nextId()
+      const isFirst = transaction === undefined
+      transaction ??= this.#transactionOf(planned, id, this.#changes.length)
+      if (this.#headOf(planned.head).chgCreateTime >= this.#time) this.#tick()
+      return this.#seal(planned, id, transaction, isFirst)
+    })
+    return { changes, asides, heads: this.#heads, account: this.#account }
+  }
+
+  #transactionOf({ head, said }: Planned, id: BalanceChangeId, xactRows: number): Transaction {
+    const isSaid = hasTexts(said)
+    const details = said.details ?? null
+    const salt = isSaid || details !== null ? saltOf(this.#stamp.saltSeed, id) : null
+    if (details !== null) {
+      const { acctId, acctSeq } = this.#headOf(head)
+      this.#account = { ...details, acctId, acctSeq: acctSeq + 1, salt: salt! }
+    }
+    return {
+      xactId: id,
+      xactRows,
+      textsSalt: salt,
+      textsHash: isSaid ? textsHash(said, salt!) : null,
+      detailsHash: details === null ? null : detailsHash(details, salt!),
+    }
   }
 
   #tick() {
@@ -93,44 +137,46 @@ export class Draft {
     return this.#heads.get(head.acctId) ?? head
   }
 
-  /** `first`: the request whose key the row bears, if it is the first of its transaction. */
-  #append(
-    head: AccountState,
-    move: Move,
-    id: BalanceChangeId,
-    xactId: TransactionId,
-    said: TransactionSaid,
-    first: Request | null,
-  ): SealedChange {
-    const idemKey = first === null ? null : idemKeyOf(first)
-    const row = seal(
+  /** `isFirst`: the row bears the key of the request. */
+  #seal({ head: before, move, said }: Planned, id: BalanceChangeId, transaction: Transaction, isFirst: boolean) {
+    const head = this.#headOf(before)
+    const { intent } = this.#request
+    const idemKey = isFirst ? idemKeyOf(this.#request) : null
+    const row: SealedChange = seal(
       {
         bchgId: id,
         acctId: head.acctId,
         acctSeq: head.acctSeq + 1,
         chgFlavor: move.chgFlavor,
         prevBchgId: head.bchgId,
+        owner: head.owner,
+        currency: head.currency,
+        scale: head.scale,
         chgAmt: move.chgAmt,
         balance: Money.sum(head.balance, move.chgAmt),
         heldAmt: move.heldAmt,
         held: Money.sum(head.held, move.heldAmt),
         overdraftLimit: move.overdraftLimit === undefined ? head.overdraftLimit : move.overdraftLimit,
         acctStatus: move.acctStatus ?? head.acctStatus,
-        xactId,
+        isForced: false,
         holdId: move.holdId === "own" ? id : (move.holdId ?? null),
         holdExpiresAt: move.holdExpiresAt ?? null,
         reversesXactId: said.reversesXactId ?? null,
+        reference: said.reference,
         description: said.description,
-        metadata: said.metadata,
+        metadata: metadataOrNull(said.metadata),
         idemKey,
-        requestHash: first !== null && (idemKey !== null || said.isHashed === true) ? requestHash(first.intent) : null,
+        requestHash: idemKey === null ? null : requestHash(intent, isWordy(intent) ? transaction.textsSalt : null),
         actor: this.#request.actor,
-        effectiveTime: said.effectiveTime ?? this.#time,
+        effectiveTime:
+          said.effectiveTime === undefined || said.effectiveTime > this.#time ? this.#time : said.effectiveTime,
+        valueDate: said.valueDate ?? null,
         chgCreateTime: this.#time,
+        ...transaction,
       },
       head.chgHash,
     )
-    this.#heads.set(head.acctId, afterChange(row, head.currency, head.openHolds))
+    this.#heads.set(head.acctId, afterChange(row, head.openHolds))
     return row
   }
 

@@ -2,14 +2,12 @@
 import { Result } from "effect"
 import type { AccountId } from "../account/AccountId.ts"
 import type { AccountState } from "../account/AccountState.ts"
-import { scaleOf } from "../money/Currency.ts"
 import type { Decision, Heads, Stamp } from "./Decision.ts"
 import { isExpired, type OpenHold, openHoldsMax, ttlMax, ttlMin } from "../account/Hold.ts"
 import type {
   CaptureHold,
   Expiry,
   ExpireHolds,
-  HoldIntent,
   IncreaseHold,
   PlaceHold,
   ReleaseHold,
@@ -20,6 +18,7 @@ import {
   AccountNotFound,
   CaptureExceedsHold,
   type CurrencyMismatch,
+  type EffectiveTimeOutOfRange,
   ExpiryOutOfRange,
   HoldEnded,
   HoldExpired,
@@ -38,6 +37,7 @@ import {
   type LegRefusal,
   legOf,
   refuse,
+  refuseEffectiveTime,
   refuseSameAccount,
   refuseUnbalanced,
   release,
@@ -48,34 +48,18 @@ import {
 export type PlaceHoldRefusal = AccountNotFound | LegRefusal | ExpiryOutOfRange | TooManyHolds
 export type ReleaseHoldRefusal = AccountNotFound | LegRefusal | HoldEnded | HoldExpired
 export type IncreaseHoldRefusal = ReleaseHoldRefusal | ExpiryOutOfRange
-export type CaptureHoldRefusal = ReleaseHoldRefusal | SameAccount | CurrencyMismatch | Unbalanced | CaptureExceedsHold
-export type ExpireHoldsRefusal = AccountNotFound | NothingExpired
-
-export type HoldRefusal =
-  | PlaceHoldRefusal
-  | IncreaseHoldRefusal
-  | CaptureHoldRefusal
+export type CaptureHoldRefusal =
   | ReleaseHoldRefusal
-  | ExpireHoldsRefusal
+  | SameAccount
+  | CurrencyMismatch
+  | Unbalanced
+  | CaptureExceedsHold
+  | EffectiveTimeOutOfRange
+export type ExpireHoldsRefusal = AccountNotFound | NothingExpired
 
 type Ruling<R> = Result.Result<Decision, R>
 
-export const decideHold = (request: Request<HoldIntent>, heads: Heads, stamp: Stamp): Ruling<HoldRefusal> => {
-  switch (request.intent._tag) {
-    case "PlaceHold":
-      return decidePlaceHold(request as Request<PlaceHold>, heads, stamp)
-    case "IncreaseHold":
-      return decideIncreaseHold(request as Request<IncreaseHold>, heads, stamp)
-    case "CaptureHold":
-      return decideCaptureHold(request as Request<CaptureHold>, heads, stamp)
-    case "ReleaseHold":
-      return decideReleaseHold(request as Request<ReleaseHold>, heads, stamp)
-    case "ExpireHolds":
-      return decideExpireHolds(request as Request<ExpireHolds>, heads, stamp)
-  }
-}
-
-const decidePlaceHold = (request: Request<PlaceHold>, heads: Heads, stamp: Stamp): Ruling<PlaceHoldRefusal> => {
+export const decidePlaceHold = (request: Request<PlaceHold>, heads: Heads, stamp: Stamp): Ruling<PlaceHoldRefusal> => {
   const { intent } = request
   const head = heads.get(intent.acctId)
   if (head === undefined) return Result.fail(new AccountNotFound({ accountId: intent.acctId }))
@@ -113,7 +97,7 @@ const setAside = (
     ...(holdExpiresAt === undefined ? {} : { holdExpiresAt }),
   })
 
-const decideIncreaseHold = (
+export const decideIncreaseHold = (
   request: Request<IncreaseHold>,
   heads: Heads,
   stamp: Stamp,
@@ -133,7 +117,11 @@ const decideIncreaseHold = (
   return Result.succeed(draft.decision())
 }
 
-const decideCaptureHold = (request: Request<CaptureHold>, heads: Heads, stamp: Stamp): Ruling<CaptureHoldRefusal> => {
+export const decideCaptureHold = (
+  request: Request<CaptureHold>,
+  heads: Heads,
+  stamp: Stamp,
+): Ruling<CaptureHoldRefusal> => {
   const { intent } = request
   const { to } = intent
   const same = refuseSameAccount(to === null ? [intent.acctId] : [intent.acctId, to])
@@ -160,20 +148,17 @@ const decideCaptureHold = (request: Request<CaptureHold>, heads: Heads, stamp: S
       ],
     },
   ]
-  // Of the receiver no amount was written: where its currency has fewer decimals, it is another.
+  // Of the receiver no amount was written: it is judged by the scale of its own account.
   if (receiver !== undefined) {
     legs.push(legOf(receiver, {}, null, { chgFlavor: "FLOW", chgAmt: captured, heldAmt: Money.zero }))
   }
   const refusal = refuse(legs, instant, {
     balance: refuseUnbalanced,
     limits: () =>
-      rest < 0n
-        ? new CaptureExceedsHold({
-            holdId: hold.holdId,
-            remaining: Money.format(hold.held, scaleOf(currency)),
-            currency,
-          })
-        : undefined,
+      refuseEffectiveTime(intent.effectiveTime, instant) ??
+      (rest < 0n
+        ? new CaptureExceedsHold({ holdId: hold.holdId, remaining: Money.format(hold.held, head.scale), currency })
+        : undefined),
   })
   if (refusal !== undefined) return Result.fail(refusal)
   const draft = new Draft(request, stamp, instant)
@@ -181,7 +166,11 @@ const decideCaptureHold = (request: Request<CaptureHold>, heads: Heads, stamp: S
   return Result.succeed(draft.decision())
 }
 
-const decideReleaseHold = (request: Request<ReleaseHold>, heads: Heads, stamp: Stamp): Ruling<ReleaseHoldRefusal> => {
+export const decideReleaseHold = (
+  request: Request<ReleaseHold>,
+  heads: Heads,
+  stamp: Stamp,
+): Ruling<ReleaseHoldRefusal> => {
   const { intent } = request
   const found = findHold(intent, heads, stamp)
   if (Result.isFailure(found)) return Result.fail(found.failure)
@@ -194,7 +183,11 @@ const decideReleaseHold = (request: Request<ReleaseHold>, heads: Heads, stamp: S
   return Result.succeed(draft.decision())
 }
 
-const decideExpireHolds = (request: Request<ExpireHolds>, heads: Heads, stamp: Stamp): Ruling<ExpireHoldsRefusal> => {
+export const decideExpireHolds = (
+  request: Request<ExpireHolds>,
+  heads: Heads,
+  stamp: Stamp,
+): Ruling<ExpireHoldsRefusal> => {
   const { acctId } = request.intent
   const head = heads.get(acctId)
   if (head === undefined) return Result.fail(new AccountNotFound({ accountId: acctId }))

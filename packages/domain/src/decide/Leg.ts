@@ -7,7 +7,7 @@
 import type { AccountId } from "../account/AccountId.ts"
 import { type AccountState, allowsCredits, allowsDebits, available, heldAt, stateAt } from "../account/AccountState.ts"
 import { isMet } from "../request/Condition.ts"
-import { type Currency, scaleOf } from "../money/Currency.ts"
+import type { Asset } from "../money/Currency.ts"
 import { isExpired, type OpenHold } from "../account/Hold.ts"
 import type { Expectation } from "../request/Intent.ts"
 import * as Money from "../money/Money.ts"
@@ -18,6 +18,7 @@ import {
   AmountOutOfRange,
   ConditionNotMet,
   CurrencyMismatch,
+  EffectiveTimeOutOfRange,
   InsufficientFunds,
   SameAccount,
   ScaleExceeded,
@@ -113,11 +114,26 @@ export const refuse = <B = never, L = never>(
   firstOf(legs, refuseStatus) ??
   firstOf(legs, refuseCurrencyAndScale) ??
   own.balance?.(legs) ??
+  firstOf(legs, refuseTooFine) ??
   firstOf(legs, ({ expected, head }) => refuseVersion(head, expected)) ??
   firstOf(legs, (leg) => refuseRange(leg, instant)) ??
   own.limits?.() ??
   firstOf(legs, (leg) => refuseFunds(leg, instant)) ??
   firstOf(legs, (leg) => refuseConditions(leg, instant))
+
+/** How far ahead of the ledger a time in the world may be and still count as now: clocks differ. */
+export const effectiveAheadMax = 5_000_000n
+
+/** What has not happened yet cannot be posted. `from`: what is taken back did not happen before it happened. */
+export const refuseEffectiveTime = (
+  effectiveTime: Timestamp | undefined,
+  instant: Timestamp,
+  from?: Timestamp,
+): EffectiveTimeOutOfRange | undefined =>
+  effectiveTime !== undefined &&
+  (effectiveTime > instant + effectiveAheadMax || (from !== undefined && effectiveTime < from))
+    ? new EffectiveTimeOutOfRange()
+    : undefined
 
 /** The rows of legs that nothing stands against, and before them those of the expired holds whose money they need. */
 export const write = (draft: Draft, legs: ReadonlyArray<Leg>, instant: Timestamp, said: TransactionSaid) => {
@@ -146,18 +162,23 @@ const refuseStatus = ({ chgAmt, head, heldAmt }: Leg): AccountClosed | AccountFr
   return isAllowed ? undefined : new AccountFrozen({ accountId: acctId, status: acctStatus })
 }
 
-export const exceedsScale = (amount: Money.Amount, currency: Currency): boolean =>
-  Money.decimalsOf(amount) > scaleOf(currency)
+export const exceedsScale = (amount: Money.Amount, { scale }: Asset): boolean => Money.decimalsOf(amount) > scale
 
 const refuseCurrencyAndScale = ({ amount, expected, head }: Leg): CurrencyMismatch | ScaleExceeded | undefined => {
-  const { acctId, currency } = head
+  const { acctId, currency, scale } = head
   if (expected.currency !== undefined && expected.currency !== currency) {
     return new CurrencyMismatch({ accountId: acctId, currency })
   }
-  if (amount !== null && exceedsScale(amount, currency)) return new ScaleExceeded({ amount, currency })
-  const bound = expected.require?.find((condition) => exceedsScale(condition.amount, currency))
-  return bound === undefined ? undefined : new ScaleExceeded({ amount: bound.amount, currency })
+  if (amount !== null && exceedsScale(amount, head)) return new ScaleExceeded({ amount, currency, scale })
+  const bound = expected.require?.find((condition) => exceedsScale(condition.amount, head))
+  return bound === undefined ? undefined : new ScaleExceeded({ amount: bound.amount, currency, scale })
 }
+
+/** An amount that was not written for this account, such as the receiver's of a capture, may be too fine for it. */
+const refuseTooFine = ({ chgAmt, head: { currency, scale } }: Leg): ScaleExceeded | undefined =>
+  Money.fits(chgAmt, scale)
+    ? undefined
+    : new ScaleExceeded({ amount: Money.format(chgAmt, Money.decimals), currency, scale })
 
 /** A single change may bring money in or take it out; a transfer neither makes nor loses any. */
 export const refuseUnbalanced = (legs: ReadonlyArray<Leg>): CurrencyMismatch | Unbalanced | undefined => {
@@ -173,7 +194,8 @@ export const refuseUnbalanced = (legs: ReadonlyArray<Leg>): CurrencyMismatch | U
 export const refuseSums = (legs: ReadonlyArray<Leg>): Unbalanced | undefined => {
   for (const [currency, group] of Map.groupBy(legs, ({ head }) => head.currency)) {
     const total = group.reduce((sum, { chgAmt }) => Money.sum(sum, chgAmt), Money.zero)
-    if (total !== 0n) return new Unbalanced({ currency, sum: Money.format(total, scaleOf(currency)) })
+    const scale = Math.max(...group.map(({ head }) => head.scale))
+    if (total !== 0n) return new Unbalanced({ currency, sum: Money.format(total, scale) })
   }
   return undefined
 }
@@ -229,18 +251,16 @@ const refuseFunds = (leg: Leg, instant: Timestamp): InsufficientFunds | undefine
   const lacking = shortageOf(leg)
   if (lacking <= 0n) return undefined
   const expired = Money.difference(head.held, heldAt(head, instant))
-  return lacking <= expired
-    ? undefined
-    : insufficientFunds(head.acctId, head.currency, available(stateAt(head, instant)))
+  return lacking <= expired ? undefined : insufficientFunds(head.acctId, head, available(stateAt(head, instant)))
 }
 
 /** `rest`: what can be spent. */
 export const insufficientFunds = (
   accountId: AccountId,
-  currency: Currency,
+  { currency, scale }: Asset,
   rest: Money.Money | null,
 ): InsufficientFunds =>
-  new InsufficientFunds({ accountId, currency, available: Money.format(rest ?? Money.zero, scaleOf(currency)) })
+  new InsufficientFunds({ accountId, currency, available: Money.format(rest ?? Money.zero, scale) })
 
 /** Judged on the account as it would be: its money after the change, without the holds that have expired. */
 const refuseConditions = (
@@ -266,6 +286,6 @@ const refuseConditions = (
     subject,
     comparison,
     amount,
-    actual: value === null ? null : Money.format(value, scaleOf(head.currency)),
+    actual: value === null ? null : Money.format(value, head.scale),
   })
 }

@@ -1,11 +1,32 @@
 import { Result } from "effect"
-import { AccountNotFound, type CurrencyMismatch, type SameAccount, type Unbalanced } from "./Refusal.ts"
+import {
+  AccountNotFound,
+  type CurrencyMismatch,
+  type EffectiveTimeOutOfRange,
+  type SameAccount,
+  type Unbalanced,
+} from "./Refusal.ts"
 import type { Decision, Heads, Stamp } from "./Decision.ts"
 import type { PostTransaction, Request } from "../request/Intent.ts"
 import { Draft, instantOf } from "./Draft.ts"
-import { flow, headsOf, type LegRefusal, refuse, refuseSameAccount, refuseUnbalanced, write } from "./Leg.ts"
+import {
+  flow,
+  headsOf,
+  type LegRefusal,
+  refuse,
+  refuseEffectiveTime,
+  refuseSameAccount,
+  refuseUnbalanced,
+  write,
+} from "./Leg.ts"
 
-export type PostTransactionRefusal = SameAccount | AccountNotFound | CurrencyMismatch | Unbalanced | LegRefusal
+export type PostTransactionRefusal =
+  | SameAccount
+  | AccountNotFound
+  | CurrencyMismatch
+  | Unbalanced
+  | EffectiveTimeOutOfRange
+  | LegRefusal
 
 export const decidePostTransaction = (
   request: Request<PostTransaction>,
@@ -20,7 +41,10 @@ export const decidePostTransaction = (
   if (states instanceof AccountNotFound) return Result.fail(states)
   const instant = instantOf(states, stamp.now)
   const legs = intent.changes.map((change, index) => flow(states[index]!, change, change.amount))
-  const refusal = refuse(legs, instant, { balance: refuseUnbalanced })
+  const refusal = refuse(legs, instant, {
+    balance: refuseUnbalanced,
+    limits: () => refuseEffectiveTime(intent.effectiveTime, instant),
+  })
   if (refusal !== undefined) return Result.fail(refusal)
   const draft = new Draft(request, stamp, instant)
   write(draft, legs, instant, intent)

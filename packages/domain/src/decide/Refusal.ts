@@ -7,7 +7,7 @@ import { AccountId } from "../account/AccountId.ts"
 import { accountStatuses } from "../account/AccountState.ts"
 import { BalanceChangeId } from "../chain/BalanceChangeId.ts"
 import { comparisons, conditionSubjects } from "../request/Condition.ts"
-import { Currency, scaleOf } from "../money/Currency.ts"
+import { Currency, scaleMax } from "../money/Currency.ts"
 import { ttlMax, ttlMin, openHoldsMax } from "../account/Hold.ts"
 import { Amount } from "../money/Money.ts"
 
@@ -74,9 +74,36 @@ export class CurrencyMismatch extends Schema.TaggedError<CurrencyMismatch>()("Cu
 export class ScaleExceeded extends Schema.TaggedError<ScaleExceeded>()("ScaleExceeded", {
   amount: Amount,
   currency: Currency,
+  /** How many decimals amounts of the account may have. */
+  scale: Schema.Int,
 }) {
   override get message() {
-    return `${this.amount} has more decimals than ${this.currency}, which has ${scaleOf(this.currency)}`
+    return `${this.amount} has more decimals than amounts in ${this.currency} may have here, which is ${this.scale}`
+  }
+}
+
+/** The code stands for no currency, or for one that is withdrawn. */
+export class CurrencyNotOpenable extends Schema.TaggedError<CurrencyNotOpenable>()("CurrencyNotOpenable", {
+  currency: Currency,
+}) {
+  override get message() {
+    return `no account is opened in ${this.currency}, which is withdrawn or stands for no currency`
+  }
+}
+
+/** ISO 4217 has no minor unit for the code: the caller has to say how many decimals its amounts have. */
+export class ScaleRequired extends Schema.TaggedError<ScaleRequired>()("ScaleRequired", { currency: Currency }) {
+  override get message() {
+    return `ISO 4217 says no number of decimals for ${this.currency}: say one, from 0 to ${scaleMax}`
+  }
+}
+
+export class EffectiveTimeOutOfRange extends Schema.TaggedError<EffectiveTimeOutOfRange>()(
+  "EffectiveTimeOutOfRange",
+  {},
+) {
+  override get message() {
+    return "nothing happened later than now, and nothing was taken back before it happened"
   }
 }
 
@@ -104,7 +131,7 @@ export class AmountOutOfRange extends Schema.TaggedError<AmountOutOfRange>()("Am
   accountId: AccountId,
 }) {
   override get message() {
-    return `the balance of account ${this.accountId} would pass 99 999 999 999 999.9999`
+    return `the balance of account ${this.accountId} would reach 100 000 000 000 000 000 000`
   }
 }
 
@@ -244,6 +271,15 @@ export class ReversalExceedsTransaction extends Schema.TaggedError<ReversalExcee
 ) {
   override get message() {
     return `of transaction ${this.transactionId}, ${this.remaining} is left to be reversed on account ${this.accountId}`
+  }
+}
+
+/** Of an exchange, only both sides can be taken back. */
+export class ExchangeReversedInPart extends Schema.TaggedError<ExchangeReversedInPart>()("ExchangeReversedInPart", {
+  transactionId: BalanceChangeId,
+}) {
+  override get message() {
+    return `transaction ${this.transactionId} exchanged currencies, and is reversed as a whole or not at all`
   }
 }
 

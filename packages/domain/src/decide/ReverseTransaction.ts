@@ -5,7 +5,6 @@
 import { Result } from "effect"
 import type { AccountId } from "../account/AccountId.ts"
 import { type AccountState, heldAt } from "../account/AccountState.ts"
-import { scaleOf } from "../money/Currency.ts"
 import { type Decision, type Heads, reversedBefore, type Stamp } from "./Decision.ts"
 import type { Remarks, Request, ReverseTransaction } from "../request/Intent.ts"
 import * as Money from "../money/Money.ts"
@@ -13,6 +12,8 @@ import {
   AccountNotFound,
   AlreadyReversed,
   AmountOutOfRange,
+  type EffectiveTimeOutOfRange,
+  ExchangeReversedInPart,
   ReversalExceedsTransaction,
   type SameAccount,
   type Unbalanced,
@@ -26,6 +27,7 @@ import {
   type Leg,
   type LegRefusal,
   refuse,
+  refuseEffectiveTime,
   refuseSameAccount,
   refuseSums,
   shortageOf,
@@ -37,6 +39,8 @@ export type ReverseTransactionRefusal =
   | AccountNotFound
   | AlreadyReversed
   | ReversalExceedsTransaction
+  | ExchangeReversedInPart
+  | EffectiveTimeOutOfRange
   | Unbalanced
   | LegRefusal
 
@@ -63,8 +67,9 @@ export const decideReverseTransaction = (
   const instant = instantOf(states, stamp.now)
   const legs = isForced ? wanted.map((leg) => withRaisedLimit(leg, instant)) : wanted
   const refusal = refuse(legs, instant, {
-    balance: (legs) => (original.length > 1 ? refuseSums(legs) : undefined),
+    balance: (legs) => (original.length > 1 ? (refuseHalfExchange(intent, legs, rest) ?? refuseSums(legs)) : undefined),
     limits: () =>
+      refuseEffectiveTime(intent.effectiveTime, instant, latestOf(original)) ??
       firstOf(legs, ({ chgAmt, head }) => refuseExceeding(xactId, head, chgAmt, rest.get(head.acctId) ?? Money.zero)) ??
       firstOf(legs, refuseRaisedLimit),
   })
@@ -90,7 +95,26 @@ const legAsked = (
   head: AccountState,
   change: NonNullable<ReverseTransaction["changes"]>[number] | undefined,
   rest: Money.Money,
-): Leg => flow(head, change ?? {}, change?.amount ?? Money.format(rest, scaleOf(head.currency)))
+): Leg => flow(head, change ?? {}, change?.amount ?? Money.format(rest, head.scale))
+
+/** When the last of it happened in the world. */
+const latestOf = (original: ReverseTransaction["original"]): Timestamp =>
+  original.reduce<Timestamp>(
+    (latest, { effectiveTime }) => (effectiveTime > latest ? effectiveTime : latest),
+    original[0]!.effectiveTime,
+  )
+
+/** A part of one side of an exchange has no counterpart on the other: no rate is known. */
+const refuseHalfExchange = (
+  { original, xactId }: ReverseTransaction,
+  legs: ReadonlyArray<Leg>,
+  rest: ReadonlyMap<AccountId, Money.Money>,
+): ExchangeReversedInPart | undefined => {
+  if (new Set(original.map(({ currency }) => currency)).size < 2) return undefined
+  const asked = new Map(legs.map(({ chgAmt, head }) => [head.acctId, chgAmt]))
+  const isWhole = [...rest].every(([acctId, left]) => (asked.get(acctId) ?? 0n) === left)
+  return isWhole ? undefined : new ExchangeReversedInPart({ transactionId: xactId })
+}
 
 /** More than is left, or of the wrong sign. */
 const refuseExceeding = (
@@ -101,7 +125,7 @@ const refuseExceeding = (
 ): ReversalExceedsTransaction | undefined => {
   const isWithin = rest < 0n ? chgAmt >= rest && chgAmt <= 0n : chgAmt <= rest && chgAmt >= 0n
   if (isWithin) return undefined
-  const remaining = Money.format(rest, scaleOf(head.currency))
+  const remaining = Money.format(rest, head.scale)
   return new ReversalExceedsTransaction({ transactionId, accountId: head.acctId, remaining })
 }
 
@@ -119,9 +143,9 @@ const refuseRaisedLimit = ({ head: { acctId, overdraftLimit } }: Leg): AmountOut
   overdraftLimit === null || Money.isInRange(overdraftLimit) ? undefined : new AmountOutOfRange({ accountId: acctId })
 
 /** In the open: whoever reads the account finds who raised its limit, when and why. */
-const raiseLimit = (draft: Draft, head: AccountState, { description, metadata }: Remarks) =>
+const raiseLimit = (draft: Draft, head: AccountState, { description, metadata, reference }: Remarks) =>
   draft.aside(
     head,
     { chgFlavor: "TERMS", chgAmt: Money.zero, heldAmt: Money.zero, overdraftLimit: head.overdraftLimit },
-    { description, metadata },
+    { description, metadata, reference },
   )

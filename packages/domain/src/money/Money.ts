@@ -1,17 +1,17 @@
 /**
- * An amount of money: a whole number of ten-thousandths of the currency's main unit, so `12.50` is `125_000n`.
+ * An amount of money: a whole number of units of 10^-8 of the asset's main unit, so `12.50` is `1_250_000_000n`.
  *
- * One scale for every currency keeps sums exact and matches the column type `DECIMAL(19,4)`. How many of those
- * decimals a currency may use is {@link Currency}'s business, checked once, where an {@link Amount} becomes `Money`.
+ * One scale for all assets keeps sums exact and matches the column type `DECIMAL(30,8)`. How many of those decimals an account
+ * may use is its own scale, which is judged once, where an {@link Amount} becomes `Money`.
  */
 import { Schema } from "effect"
 import type { Brand } from "effect"
 
-/** Scaled by 10 000. Add and subtract with {@link sum} and {@link difference}, which keep the brand. */
+/** Scaled by 10^8. Add and subtract with {@link sum} and {@link difference}, which keep the brand. */
 export type Money = bigint & Brand.Brand<"Money">
 
-/** Decimals that the ledger stores: the scale of `DECIMAL(19,4)`. No ISO 4217 currency has more than 4. */
-export const decimals = 4
+/** Decimals that the ledger stores: the scale of `DECIMAL(30,8)`. */
+export const decimals = 8
 
 const unit = 10n ** BigInt(decimals)
 
@@ -19,8 +19,8 @@ export const make = (scaled: bigint): Money => scaled as Money
 
 export const zero = make(0n)
 
-/** The largest amount and balance, in both directions: ±99 999 999 999 999.9999, which a CHECK of the table repeats. */
-export const max = make(10n ** 14n * unit - 1n)
+/** The largest amount and balance, in both directions: below 10^20, which CHECKs of the table repeat. */
+export const max = make(10n ** 20n * unit - 1n)
 
 export const sum = (a: Money, b: Money): Money => make(a + b)
 
@@ -29,16 +29,16 @@ export const difference = (a: Money, b: Money): Money => make(a - b)
 export const isInRange = (money: Money): boolean => money >= -max && money <= max
 
 /**
- * The one spelling of an amount: an optional minus, no leading zeros, at most 14 digits and 4 decimals. No exponent,
+ * The one spelling of an amount: an optional minus, no leading zeros, at most 20 digits and 8 decimals. No exponent,
  * plus sign or bare point. A zero carries no sign, so that every amount has one meaning. (This pattern, as those of ids,
  * has the flag u: only then does `Schema.isPattern` show it in the OpenAPI document.)
  */
-export const amountPattern = /^(?!-0(?:\.0+)?$)-?(?:0|[1-9]\d{0,13})(?:\.\d{1,4})?$/u
+export const amountPattern = /^(?!-0(?:\.0+)?$)-?(?:0|[1-9]\d{0,19})(?:\.\d{1,8})?$/u
 
 /** A decimal string as a caller writes it, like `"-12.50"`. Which currency it is in, and so its scale, is not known yet. */
 export const Amount = Schema.String.check(
   Schema.isPattern(amountPattern, {
-    message: 'Expected a decimal string like "-12.50": at most 14 digits and 4 decimals, no exponent, no plus sign',
+    message: 'Expected a decimal string like "-12.50": at most 20 digits and 8 decimals, no exponent, no plus sign',
   }),
 ).pipe(Schema.brand("Amount"))
 export type Amount = typeof Amount.Type
@@ -46,17 +46,23 @@ export type Amount = typeof Amount.Type
 /** An amount that moves something: any {@link Amount} but zero. */
 export const NonZeroAmount = Amount.check(
   Schema.makeFilter((amount: Amount) => !/^[0.]+$/.test(amount) || "Expected an amount other than zero"),
-)
+).pipe(Schema.brand("NonZeroAmount"))
+export type NonZeroAmount = typeof NonZeroAmount.Type
 
 /** An amount that is zero or more, for limits. */
 export const NonNegativeAmount = Amount.check(
   Schema.makeFilter((amount: Amount) => !amount.startsWith("-") || "Expected an amount of zero or more"),
-)
+).pipe(Schema.brand("NonNegativeAmount"))
+export type NonNegativeAmount = typeof NonNegativeAmount.Type
 
 /** An amount above zero, where the direction is said otherwise. */
 export const PositiveAmount = Amount.check(
   Schema.makeFilter((amount: Amount) => !/^(?:-|[0.]+$)/.test(amount) || "Expected an amount above zero"),
-)
+).pipe(Schema.brand("NonZeroAmount"), Schema.brand("NonNegativeAmount"), Schema.brand("PositiveAmount"))
+export type PositiveAmount = typeof PositiveAmount.Type
+
+/** Whether an amount needs no more than so many decimals. */
+export const fits = (money: Money, scale: number): boolean => money % 10n ** BigInt(decimals - scale) === 0n
 
 /** How many decimals the caller wrote: `"1.50"` has two. */
 export const decimalsOf = (amount: Amount): number => {
@@ -83,18 +89,25 @@ export const format = (money: Money, scale: number): Amount => {
   return `${scaled < 0n ? "-" : ""}${whole}${scale === 0 ? "" : `.${digits.slice(-scale)}`}` as Amount
 }
 
-/** As PostgreSQL and CockroachDB print and take a `DECIMAL(19,4)`. */
+/** As PostgreSQL and CockroachDB take a `DECIMAL(30,8)`. */
 export const toDecimal = (money: Money): string => format(money, decimals)
 
-/** Reads what {@link toDecimal} wrote. Fails as a defect on anything else: the column cannot hold it. */
+/**
+ * Reads a `DECIMAL(30,8)`, or a sum of some, as a database prints it. CockroachDB prints small ones in E notation: zero as
+ * `0E-8`. Fails as a defect on anything else: the column cannot hold it.
+ */
 export const fromDecimal = (text: string): Money => {
-  if (!/^-?\d{1,15}(?:\.\d{1,4})?$/.test(text)) throw new RangeError("not a DECIMAL(19,4)")
-  return fromAmount(text as Amount)
-}
-
-/** Reads a sum of `DECIMAL(19,4)` as a database prints it: it may have more digits than any one of them. */
-export const fromSum = (text: string): Money => {
-  const match = /^(-?)(\d+)(?:\.(\d{1,4}))?$/.exec(text)
-  if (match === null) throw new RangeError("not a sum of DECIMAL(19,4)")
-  return make(BigInt(`${match[1]}${match[2]}${(match[3] ?? "").padEnd(decimals, "0")}`))
+  const point = text.length - decimals - 1
+  // What PostgreSQL prints, which is nearly all there is: the digits without the point.
+  if (text.charCodeAt(point) === 46 && !text.includes("E"))
+    return make(BigInt(text.slice(0, point) + text.slice(point + 1)))
+  const match = /^(-?)(\d+)(?:\.(\d+))?(?:E([+-]?\d{1,3}))?$/.exec(text)
+  if (match === null) throw new RangeError("not a DECIMAL(30,8)")
+  const [, sign, whole, fraction = "", exponent = "0"] = match
+  const shift = decimals - fraction.length + Number(exponent)
+  const digits = BigInt(`${whole}${fraction}`)
+  const cut = 10n ** BigInt(Math.abs(shift))
+  if (shift < 0 && digits % cut !== 0n) throw new RangeError("more decimals than a DECIMAL(30,8) has")
+  const scaled = shift < 0 ? digits / cut : digits * cut
+  return make(sign === "-" ? -scaled : scaled)
 }

@@ -19,6 +19,7 @@ import type {
   Request,
 } from "./Intent.ts"
 import { fromAmount } from "../money/Money.ts"
+import { hasTexts, metadataOrNull } from "../text/Texts.ts"
 
 /** A caller's name for one write: 1 to 255 visible ASCII characters, so that it travels in a header unchanged. */
 export const IdempotencyKey = Schema.String.check(
@@ -28,20 +29,32 @@ export const IdempotencyKey = Schema.String.check(
 ).pipe(Schema.brand("IdempotencyKey"))
 export type IdempotencyKey = typeof IdempotencyKey.Type
 
-/** The column `idem_key`: a key belongs to its principal. Neither part holds a space, so the two cannot be confused. */
-export const idemKey = (actor: Actor, key: IdempotencyKey): string => `${actor} ${key}`
+/** The column `idem_key`: a key belongs to its principal, and what it says is not kept. */
+export const idemKey = (actor: Actor, key: IdempotencyKey): Uint8Array =>
+  new CanonicalBytes("banquo:idem_key:v2").text(actor).text(key).sha256()
 
 /** What {@link Request.idempotencyKey} is stored as, if it is there. */
-export const idemKeyOf = ({ actor, idempotencyKey }: Pick<Request, "actor" | "idempotencyKey">): string | null =>
+export const idemKeyOf = ({ actor, idempotencyKey }: Pick<Request, "actor" | "idempotencyKey">): Uint8Array | null =>
   idempotencyKey === null ? null : idemKey(actor, idempotencyKey)
+
+/** Whether an intent says something in words, so that its {@link requestHash} is salted. */
+export const isWordy = (intent: Intent): boolean =>
+  intent._tag === "OpenAccount" ||
+  (intent._tag === "ChangeTerms"
+    ? intent.custName !== undefined ||
+      intent.custAddress !== undefined ||
+      hasTexts({ reference: null, description: intent.reason, metadata: intent.metadata })
+    : "description" in intent && hasTexts(intent))
 
 /**
  * The column `request_hash`: equal for requests that ask for the same, so that a key used for something else is found
- * out. Amounts count by value: `"1.5"` asks for the same as `"1.50"`. Hashes are stored for good, so what is asked for today
- * is written down in the same bytes for ever. Test vectors: `test/vectors.json`.
+ * out. Amounts count by value: `"1.5"` asks for the same as `"1.50"`; so do no metadata and empty metadata, and to say the
+ * account's own currency asks for nothing. `salt`: of the row, where the intent {@link isWordy}; else `null`. Hashes are
+ * stored for good, so what is asked for today is written down in the same bytes for ever. Test vectors: `test/vectors.json`.
  */
-export const requestHash = (intent: Intent): Uint8Array => {
-  const bytes = new CanonicalBytes(`banquo:request:${intent._tag}:v1`)
+export const requestHash = (intent: Intent, salt: Uint8Array | null): Uint8Array => {
+  const bytes = new CanonicalBytes(`banquo:request:${intent._tag}:v2`).optional(salt, (value) => value)
+  if (salt !== null) bytes.raw(salt)
   writeIntent(bytes, intent)
   return bytes.sha256()
 }
@@ -53,19 +66,19 @@ const writeIntent = (bytes: CanonicalBytes, intent: Intent): unknown => {
     case "PostTransaction":
       return writePostTransaction(bytes, intent)
     case "PlaceHold":
-      bytes.uuid(intent.acctId).i64(fromAmount(intent.amount))
+      bytes.uuid(intent.acctId).i128(fromAmount(intent.amount))
       writeExpiry(bytes, intent.expiry)
       writeExpectation(bytes, intent)
       return writeRemarks(bytes, intent)
     case "IncreaseHold":
-      bytes.i64(intent.holdId).i64(fromAmount(intent.amount))
+      bytes.i64(intent.holdId).i128(fromAmount(intent.amount))
       bytes.optional(intent.expiry, (expiry) => writeExpiry(bytes, expiry))
       writeExpectation(bytes, intent)
       return writeRemarks(bytes, intent)
     case "CaptureHold":
       bytes
         .i64(intent.holdId)
-        .optional(intent.amount, (amount) => bytes.i64(fromAmount(amount)))
+        .optional(intent.amount, (amount) => bytes.i128(fromAmount(amount)))
         .u8(intent.isFinal ? 1 : 0)
         .optional(intent.to, (to) => bytes.uuid(to))
         .optional(intent.effectiveTime, (time) => bytes.i64(time))
@@ -89,29 +102,31 @@ const writeIntent = (bytes: CanonicalBytes, intent: Intent): unknown => {
   }
 }
 
-const writeRemarks = (bytes: CanonicalBytes, { description, metadata }: Remarks) =>
-  bytes.optional(description, (text) => bytes.text(text)).optional(metadata, (map) => bytes.map(map))
+const writeRemarks = (bytes: CanonicalBytes, { description, metadata, reference }: Remarks) =>
+  bytes
+    .optional(reference, (text) => bytes.text(text))
+    .optional(description, (text) => bytes.text(text))
+    .optional(metadataOrNull(metadata), (map) => bytes.map(map))
 
 const writeExpiry = (bytes: CanonicalBytes, expiry: Expiry) =>
   "at" in expiry ? bytes.u8(0).i64(expiry.at) : bytes.u8(1).u32(expiry.ttl)
 
-const writeExpectation = (bytes: CanonicalBytes, { currency, expectedSeq, require }: Expectation) =>
+const writeExpectation = (bytes: CanonicalBytes, { expectedSeq, require }: Expectation) =>
   bytes
-    .optional(currency, (code) => bytes.text(code))
     .optional(expectedSeq, (seq) => bytes.i64(BigInt(seq)))
     .optional(require, (conditions) => writeConditions(bytes, conditions))
 
 const writeConditions = (bytes: CanonicalBytes, conditions: ReadonlyArray<Condition>) => {
   bytes.u32(conditions.length)
   for (const { amount, comparison, subject } of conditions) {
-    bytes.u8(conditionSubjects.indexOf(subject)).u8(comparisons.indexOf(comparison)).i64(fromAmount(amount))
+    bytes.u8(conditionSubjects.indexOf(subject)).u8(comparisons.indexOf(comparison)).i128(fromAmount(amount))
   }
 }
 
 const writeChanges = (bytes: CanonicalBytes, changes: ReadonlyArray<Change>) => {
   bytes.u32(changes.length)
   for (const change of changes) {
-    bytes.uuid(change.acctId).i64(fromAmount(change.amount))
+    bytes.uuid(change.acctId).i128(fromAmount(change.amount))
     writeExpectation(bytes, change)
   }
 }
@@ -121,15 +136,20 @@ const writeOpenAccount = (bytes: CanonicalBytes, intent: OpenAccount) =>
     .optional(intent.acctIdIsChosen ? intent.acctId : null, (id) => bytes.uuid(id))
     .text(intent.custName)
     .text(intent.custAddress)
+    .optional(intent.owner, (owner) => bytes.text(owner))
     .text(intent.currency)
-    .i64(fromAmount(intent.initialBalance))
-    .optional(intent.overdraftLimit, (limit) => bytes.i64(fromAmount(limit)))
-    .optional(intent.metadata, (map) => bytes.map(map))
+    .optional(intent.scale, (scale) => bytes.u8(scale))
+    .i128(fromAmount(intent.initialBalance))
+    .optional(intent.overdraftLimit, (limit) => bytes.i128(fromAmount(limit)))
+    .optional(intent.reference, (text) => bytes.text(text))
+    .optional(metadataOrNull(intent.metadata), (map) => bytes.map(map))
 
 const writePostTransaction = (bytes: CanonicalBytes, intent: PostTransaction) => {
   writeChanges(bytes, intent.changes)
   writeRemarks(bytes, intent)
-  return bytes.optional(intent.effectiveTime, (time) => bytes.i64(time))
+  return bytes
+    .optional(intent.effectiveTime, (time) => bytes.i64(time))
+    .optional(intent.valueDate, (date) => bytes.text(date))
 }
 
 /** `undefined`, a limit and no limit are three things to ask for. */
@@ -138,9 +158,9 @@ const writeChangeTerms = (bytes: CanonicalBytes, intent: ChangeTerms) => {
     .uuid(intent.acctId)
     .optional(intent.acctStatus, (status) => bytes.u8(accountStatuses.indexOf(status)))
     .u8(intent.overdraftLimit === undefined ? 0 : 1)
-    .optional(intent.overdraftLimit, (limit) => bytes.i64(fromAmount(limit)))
+    .optional(intent.overdraftLimit, (limit) => bytes.i128(fromAmount(limit)))
     .optional(intent.custName, (name) => bytes.text(name))
     .optional(intent.custAddress, (address) => bytes.text(address))
   writeExpectation(bytes, intent)
-  return writeRemarks(bytes, { description: intent.reason, metadata: intent.metadata })
+  return writeRemarks(bytes, { reference: null, description: intent.reason, metadata: intent.metadata })
 }

@@ -7,7 +7,8 @@ import type { Condition } from "./Condition.ts"
 import type { Currency } from "../money/Currency.ts"
 import type { IdempotencyKey } from "./Idempotency.ts"
 import type { Metadata } from "../text/Metadata.ts"
-import type { Amount, Money } from "../money/Money.ts"
+import type { Amount, Money, NonNegativeAmount, NonZeroAmount, PositiveAmount } from "../money/Money.ts"
+import type { Texts } from "../text/Texts.ts"
 import type { Timestamp } from "../time/Timestamp.ts"
 
 /** Most changes in one transaction. */
@@ -21,11 +22,18 @@ export interface OpenAccount {
   readonly acctIdIsChosen: boolean
   readonly custName: string
   readonly custAddress: string
+  /** Whose account it is, by the bank's own id; `null`: nobody's. */
+  readonly owner: string | null
   readonly currency: Currency
+  /** How many decimals its amounts may have, 0 to 8; `null`: as ISO 4217 has it. */
+  readonly scale: number | null
   readonly initialBalance: Amount
   /** How far below zero the balance may go; `null`: without limit, for the bank's own accounts. */
-  readonly overdraftLimit: Amount | null
+  readonly overdraftLimit: NonNegativeAmount | null
+  readonly reference: string | null
   readonly metadata: Metadata | null
+  /** Of the account's row, where that is stored already. */
+  readonly salt?: Uint8Array | undefined
 }
 
 /** What the caller takes the account to be like; a request that is mistaken in it is refused. */
@@ -42,14 +50,11 @@ export interface Expectation {
 export interface Change extends Expectation {
   readonly acctId: AccountId
   /** Positive credits the account, negative debits it; never zero. */
-  readonly amount: Amount
+  readonly amount: NonZeroAmount
 }
 
 /** What a caller may say of a transaction. */
-export interface Remarks {
-  readonly description: string | null
-  readonly metadata: Metadata | null
-}
+export type Remarks = Texts
 
 /** Moves money: all changes or none. Two or more must sum to zero in each currency. */
 export interface PostTransaction extends Remarks {
@@ -58,6 +63,8 @@ export interface PostTransaction extends Remarks {
   readonly changes: ReadonlyArray<Change>
   /** When it happened in the world, if said; else when the ledger took it. */
   readonly effectiveTime?: Timestamp | undefined
+  /** The bank's value date, like `2026-11-23`. */
+  readonly valueDate?: string | undefined
 }
 
 /** When a hold expires: at an instant, or so many seconds after it is decided. */
@@ -67,8 +74,7 @@ export type Expiry = { readonly at: Timestamp } | { readonly ttl: number }
 export interface PlaceHold extends Remarks, Expectation {
   readonly _tag: "PlaceHold"
   readonly acctId: AccountId
-  /** More than zero. */
-  readonly amount: Amount
+  readonly amount: PositiveAmount
   readonly expiry: Expiry
 }
 
@@ -77,8 +83,8 @@ export interface IncreaseHold extends Remarks, Expectation {
   readonly _tag: "IncreaseHold"
   readonly acctId: AccountId
   readonly holdId: BalanceChangeId
-  /** How much more; more than zero. */
-  readonly amount: Amount
+  /** How much more. */
+  readonly amount: PositiveAmount
   /** `null`: as before. */
   readonly expiry: Expiry | null
 }
@@ -88,8 +94,8 @@ export interface CaptureHold extends Remarks, Expectation {
   readonly _tag: "CaptureHold"
   readonly acctId: AccountId
   readonly holdId: BalanceChangeId
-  /** More than zero; `null`: all that is left. */
-  readonly amount: Amount | null
+  /** `null`: all that is left. */
+  readonly amount: PositiveAmount | null
   /** Whether what is left is released; else it stays held for further captures. */
   readonly isFinal: boolean
   /** The account that the money goes to; `null`: it leaves the ledger. */
@@ -116,7 +122,7 @@ export interface ChangeTerms extends Pick<Expectation, "currency" | "expectedSeq
   readonly acctId: AccountId
   readonly acctStatus?: AccountStatus | undefined
   /** `null`: without limit. */
-  readonly overdraftLimit?: Amount | null | undefined
+  readonly overdraftLimit?: NonNegativeAmount | null | undefined
   /** Corrections; what was said before is kept. */
   readonly custName?: string | undefined
   readonly custAddress?: string | undefined
@@ -125,12 +131,20 @@ export interface ChangeTerms extends Pick<Expectation, "currency" | "expectedSeq
   readonly metadata: Metadata | null
 }
 
+/** What a transaction that is to be taken back did to one account. */
+export interface OriginalChange {
+  readonly acctId: AccountId
+  readonly chgAmt: Money
+  readonly currency: Currency
+  readonly effectiveTime: Timestamp
+}
+
 /** Takes a transaction back, or part of it, by FLOW rows of the opposite sign; its own rows stay as they are. */
 export interface ReverseTransaction extends Remarks {
   readonly _tag: "ReverseTransaction"
   readonly xactId: TransactionId
   /** What the transaction did to each balance, in its order. */
-  readonly original: ReadonlyArray<{ readonly acctId: AccountId; readonly chgAmt: Money }>
+  readonly original: ReadonlyArray<OriginalChange>
   /** Of the opposite sign to the original; `null`: all that has not been taken back yet. */
   readonly changes: ReadonlyArray<Change> | null
   /** Whether overdraft limits are raised as far as it takes. */

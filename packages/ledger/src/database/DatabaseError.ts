@@ -60,10 +60,10 @@ export const sqlState = (error: SqlError): string | undefined => {
 }
 
 /**
- * A server that has become read-only, a transaction that an earlier failure has ended, or that stood still too long, too many
- * connections, and a database that has not been migrated yet.
+ * A server that has become read-only, a transaction that stood still too long, too many connections, and a database that has
+ * not been migrated yet.
  */
-const notNow: ReadonlySet<string> = new Set(["25006", "25P02", "25P03", "53300", "42P01"])
+const notNow: ReadonlySet<string> = new Set(["25006", "25P03", "53300", "42P01"])
 
 /** The database undid the statement in favour of another, found a deadlock, or waited too long for a lock. */
 const undone: ReadonlySet<string> = new Set(["40001", "40P01", "55P03"])
@@ -102,5 +102,9 @@ export const defectOf = (error: SqlError): Error => {
   const cause = error.reason.cause
   const constraint =
     Predicate.hasProperty(cause, "constraint") && typeof cause.constraint === "string" ? ` (${cause.constraint})` : ""
+  // The caller's own statement had failed before, and its program went on all the same.
+  if (sqlState(error) === "25P02") {
+    return new StatementRefused("the transaction had failed before: after an error of your own SQL, roll it back")
+  }
   return new StatementRefused(`the database refused a statement: ${sqlState(error) ?? error.reason._tag}${constraint}`)
 }

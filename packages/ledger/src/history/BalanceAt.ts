@@ -2,7 +2,7 @@
 import type { AccountId } from "@banquo/domain/AccountId"
 import { type AccountState, stateAt } from "@banquo/domain/AccountState"
 import type { Axis } from "@banquo/domain/Axis"
-import type { Currency } from "@banquo/domain/Currency"
+import type { Asset } from "@banquo/domain/Currency"
 import * as Money from "@banquo/domain/Money"
 import { AccountNotFound, ChangeNotFound } from "@banquo/domain/Refusal"
 import * as Timestamp from "@banquo/domain/Timestamp"
@@ -18,9 +18,8 @@ export type BalanceQuery =
   | { readonly seq: number }
   | { readonly axis: Axis; readonly at?: Timestamp.Timestamp | undefined }
 
-export interface BalanceAt {
+export interface BalanceAt extends Asset {
   readonly acctId: AccountId
-  readonly currency: Currency
   readonly axis: Axis
   readonly at: Timestamp.Timestamp
   readonly posted: Money.Money
@@ -63,22 +62,22 @@ export const fetchBalanceAt = (
 ): Effect.Effect<BalanceAt, AccountNotFound | ChangeNotFound | DatabaseUnavailable, DbConn> =>
   Effect.gen(function* () {
     const head = yield* fetchHead(acctId)
-    const { currency } = head
+    const { currency, scale } = head
     if ("seq" in query) {
       const state = yield* fetchStateAt(head, query.seq)
       const at = state.chgCreateTime
-      return { acctId, currency, axis: "created", at, posted: state.balance, state: stateAt(state, at) }
+      return { acctId, currency, scale, axis: "created", at, posted: state.balance, state: stateAt(state, at) }
     }
     const { axis } = query
     const now = Timestamp.fromMillis(yield* Clock.currentTimeMillis)
-    // Whatever the clock says, now is not before the newest row.
-    const at = query.at ?? (axis === "created" && now < head.chgCreateTime ? head.chgCreateTime : now)
+    // Whatever the clock says, now is not before the newest row, and no row is effective later than it was made.
+    const at = query.at ?? (now < head.chgCreateTime ? head.chgCreateTime : now)
     const seq = yield* sequenceAt(acctId, at, head)
     const state = seq < 0 ? null : yield* fetchStateAt(head, seq).pipe(Effect.catchTag("ChangeNotFound", Effect.die))
     const booked = state === null ? Money.zero : state.balance
     if (axis === "created") {
-      return { acctId, currency, axis, at, posted: booked, state: state === null ? null : stateAt(state, at) }
+      return { acctId, currency, scale, axis, at, posted: booked, state: state === null ? null : stateAt(state, at) }
     }
     const correction = yield* correctionAt(acctId, { at, seq, end: head.acctSeq })
-    return { acctId, currency, axis, at, posted: Money.sum(booked, correction), state: head }
+    return { acctId, currency, scale, axis, at, posted: Money.sum(booked, correction), state: head }
   })

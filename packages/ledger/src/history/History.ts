@@ -4,10 +4,10 @@ import { changesPageMax } from "@banquo/domain/Page"
 import { AccountNotFound } from "@banquo/domain/Refusal"
 import { Effect, Option, Stream } from "effect"
 import { fetchHead } from "./BalanceAt.ts"
-import { type BalanceChangeRow, changeColumns, type CurrencyRow } from "../tables/BalanceChangeTable.ts"
+import { type BalanceChangeRow, changeColumns, changeOfRow } from "../tables/BalanceChangeTable.ts"
 import type { DatabaseUnavailable } from "../database/DatabaseError.ts"
 import { type DbConn, read } from "../database/DbConn.ts"
-import { type PostedChange, postedChangeOfRow } from "../write/Posted.ts"
+import type { PostedChange } from "../write/Posted.ts"
 
 /** What {@link fetchAccountHistory} gives at most: the limit of the prototype. */
 export const historyMax = 200
@@ -41,17 +41,17 @@ export const fetchChangesPage = (
     // The scan starts at the bound, which may be the opposite of the order that is asked for.
     const scan = after !== undefined ? "asc" : before !== undefined ? "desc" : order
     const rows = yield* read(
-      (sql) => sql<BalanceChangeRow & CurrencyRow & { readonly tail_seq: bigint }>`
-      SELECT c.currency, ${sql.literal(changeColumns)},
+      (sql) => sql<BalanceChangeRow & { readonly tail_seq: bigint }>`
+      SELECT ${sql.literal(changeColumns)},
         (SELECT max(x.acct_seq) FROM balance_change x WHERE x.acct_id = ${acctId}::UUID) AS tail_seq
-      FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
+      FROM balance_change b
       WHERE b.acct_id = ${acctId}::UUID
         AND b.acct_seq > ${BigInt(after ?? -1)} AND b.acct_seq < ${BigInt(before ?? Number.MAX_SAFE_INTEGER)}
       ORDER BY b.acct_seq ${sql.literal(scan === "asc" ? "ASC" : "DESC")}
       LIMIT ${BigInt(size)}`,
     )
     if (rows.length === 0 && !(yield* exists(acctId))) return yield* new AccountNotFound({ accountId: acctId })
-    const changes = (scan === order ? rows : rows.toReversed()).map(postedChangeOfRow)
+    const changes = (scan === order ? rows : rows.toReversed()).map(changeOfRow)
     return {
       changes,
       // Sequences are dense from 0 to that of the tail.
@@ -62,7 +62,7 @@ export const fetchChangesPage = (
 
 const exists = (acctId: AccountId) =>
   Effect.map(
-    read((sql) => sql`SELECT 1 AS one FROM account WHERE acct_id = ${acctId}::UUID`),
+    read((sql) => sql`SELECT 1 AS one FROM account WHERE acct_id = ${acctId}::UUID AND acct_seq = 0`),
     (rows) => rows.length > 0,
   )
 
@@ -97,13 +97,12 @@ export const fetchChanges = (
       const next = isAscending ? high + 1 : low - 1
       return Effect.map(
         read(
-          (sql) => sql<BalanceChangeRow & CurrencyRow>`
-          SELECT c.currency, ${sql.literal(changeColumns)} FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
+          (sql) => sql<BalanceChangeRow>`
+          SELECT ${sql.literal(changeColumns)} FROM balance_change b
           WHERE b.acct_id = ${acctId}::UUID AND b.acct_seq >= ${BigInt(low)} AND b.acct_seq <= ${BigInt(high)}
           ORDER BY b.acct_seq ${sql.literal(isAscending ? "ASC" : "DESC")}`,
         ),
-        (rows) =>
-          [rows.map(postedChangeOfRow), next < first || next > last ? Option.none() : Option.some(next)] as const,
+        (rows) => [rows.map(changeOfRow), next < first || next > last ? Option.none() : Option.some(next)] as const,
       )
     })
   })

@@ -61,7 +61,7 @@ export const correctionAt = (
           AND b.effective_time > ${parameterOf(at)}::TIMESTAMPTZ
           AND b.acct_seq <= ${BigInt(seq)})
     )::TEXT AS correction`,
-  ).pipe(Effect.map(([row]) => Money.fromSum(row!.correction)))
+  ).pipe(Effect.map(([row]) => Money.fromDecimal(row!.correction)))
 
 interface TurnoversRow {
   readonly debit_count: bigint
@@ -76,8 +76,8 @@ const turnoverColumns = `count(*) FILTER (WHERE b.chg_amt < 0) AS debit_count,
   COALESCE(sum(b.chg_amt) FILTER (WHERE b.chg_amt > 0), 0)::TEXT AS credits`
 
 const turnoversOfRow = (row: TurnoversRow): Turnovers => ({
-  debits: { count: Number(row.debit_count), sum: Money.fromSum(row.debits) },
-  credits: { count: Number(row.credit_count), sum: Money.fromSum(row.credits) },
+  debits: { count: Number(row.debit_count), sum: Money.fromDecimal(row.debits) },
+  credits: { count: Number(row.credit_count), sum: Money.fromDecimal(row.credits) },
 })
 
 /** On the effective axis, rows that are dated otherwise come from their index instead. */

@@ -5,35 +5,26 @@
  *
  * Effect's own migrator sends `LOCK TABLE`, which CockroachDB cannot parse.
  */
+import { createHash } from "node:crypto"
 import { Duration, Effect, Schedule, Schema } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
 import { DatabaseUnavailable, defectOf, faultOf, sqlState } from "../database/DatabaseError.ts"
 import { DbConn, read } from "../database/DbConn.ts"
 import type { Dialect } from "../database/Dialect.ts"
 import { ledger } from "./0001_ledger.ts"
-import { effectiveTime } from "./0002_effective_time.ts"
-import { holds } from "./0003_holds.ts"
-
-export interface Step {
-  /** One statement, without effect when its object is there already. */
-  readonly ddl: string
-  /** A query whose first row says that there is nothing to do. */
-  readonly unless?: string
-  /** Only on this database; on both, if not said. */
-  readonly dialect?: Dialect
-}
-
-export interface Migration {
-  /** 1, 2, 3, … without gaps. Once released, a migration is never changed. */
-  readonly version: number
-  readonly steps: ReadonlyArray<Step>
-}
+import type { Migration, Step } from "./Migration.ts"
 
 /** All migrations, oldest first. */
-export const migrations: ReadonlyArray<Migration> = [ledger, effectiveTime, holds]
+export const migrations: ReadonlyArray<Migration> = [ledger]
 
 /** The schema version that this build needs. Later ones serve it too: schemas are expanded before they are contracted. */
 export const schemaVersion = migrations.length
+
+/** What a database keeps of a migration that was applied to it: SHA-256 of all its steps, in hexadecimal. */
+export const checksumOf = ({ steps, version }: Migration): string =>
+  createHash("sha256")
+    .update(JSON.stringify([version, steps.map(({ ddl, dialect, unless }) => [dialect ?? null, unless ?? null, ddl])]))
+    .digest("hex")
 
 /** How long a process that was killed keeps the others from migrating. It is renewed three times in this time. */
 export const leaseDuration = Duration.seconds(15)
@@ -61,27 +52,60 @@ export class SchemaOutdated extends Schema.TaggedError<SchemaOutdated>()("Schema
   }
 }
 
+/** A migration that was applied to the database is not the one of this build: nobody knows what schema there is. */
+export class MigrationChanged extends Schema.TaggedError<MigrationChanged>()("MigrationChanged", {
+  version: Schema.Int,
+}) {
+  override get message() {
+    return `migration ${this.version} was applied to the database with other steps than this build has for it`
+  }
+}
+
 /** The version of the newest migration that was completed; 0: none. */
 export const selectSchemaVersion: Effect.Effect<number, DatabaseUnavailable, DbConn> = Effect.map(
+  Effect.suspend(() => selectApplied),
+  (applied) => applied.reduce((newest, { version }) => Math.max(newest, version), 0),
+)
+
+interface Applied {
+  readonly version: number
+  readonly checksum: string
+}
+
+const appliedOf = (rows: ReadonlyArray<{ readonly version: bigint; readonly checksum: string }>) =>
+  rows.map(({ checksum, version }): Applied => ({ checksum, version: Number(version) }))
+
+const selectApplied: Effect.Effect<ReadonlyArray<Applied>, DatabaseUnavailable, DbConn> = Effect.map(
   read((sql) =>
-    sql<{ version: bigint }>`SELECT version FROM schema_version ORDER BY version DESC LIMIT 1`.pipe(
+    sql<{ version: bigint; checksum: string }>`SELECT version, checksum FROM schema_version`.pipe(
       Effect.catchIf(
-        (error) => sqlState(error) === "42P01",
+        // No table, or one of a build before there were checksums.
+        (error) => sqlState(error) === "42P01" || sqlState(error) === "42703",
         () => Effect.succeed([]),
       ),
     ),
   ),
-  ([newest]) => Number(newest?.version ?? 0),
+  appliedOf,
 )
 
-/** The version of the schema, if it is at least the one that this build needs. */
-export const requireSchema: Effect.Effect<number, DatabaseUnavailable | SchemaOutdated, DbConn> = Effect.gen(
-  function* () {
-    const version = yield* selectSchemaVersion
+/** Later versions than this build knows are left to the builds that do. */
+const requireUnchanged = (applied: ReadonlyArray<Applied>): Effect.Effect<void, MigrationChanged> => {
+  const changed = applied.find(({ checksum, version }) => {
+    const known = migrations.find((migration) => migration.version === version)
+    return known !== undefined && checksumOf(known) !== checksum
+  })
+  return changed === undefined ? Effect.void : Effect.fail(new MigrationChanged({ version: changed.version }))
+}
+
+/** The version of the schema, if it is at least the one that this build needs, and was made by the same migrations. */
+export const requireSchema: Effect.Effect<number, DatabaseUnavailable | SchemaOutdated | MigrationChanged, DbConn> =
+  Effect.gen(function* () {
+    const applied = yield* selectApplied
+    const version = applied.reduce((newest, one) => Math.max(newest, one.version), 0)
     if (version < schemaVersion) return yield* new SchemaOutdated({ version, needed: schemaVersion })
+    yield* requireUnchanged(applied)
     return version
-  },
-)
+  })
 
 /**
  * Applies what is missing; answers with the versions that it applied. Needs a role that may create tables, types and
@@ -89,7 +113,7 @@ export const requireSchema: Effect.Effect<number, DatabaseUnavailable | SchemaOu
  */
 export const migrate = (
   owner: string,
-): Effect.Effect<ReadonlyArray<number>, DatabaseUnavailable | MigrationLeaseUnavailable, DbConn> =>
+): Effect.Effect<ReadonlyArray<number>, DatabaseUnavailable | MigrationLeaseUnavailable | MigrationChanged, DbConn> =>
   Effect.gen(function* () {
     const { database, sql } = yield* DbConn
     const { dialect } = yield* database
@@ -106,11 +130,12 @@ export const migrate = (
     ),
   )
 
-/** What the migrator itself needs. */
-const foundation: ReadonlyArray<Step> = [
+/** What the migrator itself needs, before the first migration. */
+export const foundation: ReadonlyArray<Step> = [
   {
     ddl: `CREATE TABLE IF NOT EXISTS schema_version (
       version INT8 NOT NULL,
+      checksum TEXT NOT NULL,
       applied_at TIMESTAMPTZ NOT NULL DEFAULT now(),
       CONSTRAINT schema_version_pkey PRIMARY KEY (version))`,
   },
@@ -126,14 +151,18 @@ const foundation: ReadonlyArray<Step> = [
 
 const applyMissing = (sql: SqlClient.SqlClient, dialect: Dialect) =>
   Effect.gen(function* () {
-    const done = new Set(
-      (yield* sql<{ version: bigint }>`SELECT version FROM schema_version`).map(({ version }) => Number(version)),
+    const applied = appliedOf(
+      yield* sql<{ version: bigint; checksum: string }>`SELECT version, checksum FROM schema_version`,
     )
+    yield* requireUnchanged(applied)
+    const done = new Set(applied.map(({ version }) => version))
     const missing = migrations.filter(({ version }) => !done.has(version))
-    for (const { steps, version } of missing) {
+    for (const migration of missing) {
+      const { steps, version } = migration
       const wanted = steps.filter((step) => step.dialect === undefined || step.dialect === dialect)
       yield* Effect.forEach(wanted, (step) => apply(sql, step), { discard: true })
-      yield* sql`INSERT INTO schema_version (version) VALUES (${BigInt(version)}) ON CONFLICT (version) DO NOTHING`
+      yield* sql`INSERT INTO schema_version (version, checksum) VALUES (${BigInt(version)}, ${checksumOf(migration)})
+        ON CONFLICT (version) DO NOTHING`
     }
     return missing.map(({ version }) => version)
   })

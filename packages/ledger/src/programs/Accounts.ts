@@ -7,12 +7,13 @@ import type { OpenAccountRefusal } from "@banquo/domain/OpenAccount"
 import type { IdempotencyKey } from "@banquo/domain/Idempotency"
 import type { OpenAccount } from "@banquo/domain/Intent"
 import type { Metadata } from "@banquo/domain/Metadata"
-import { Amount } from "@banquo/domain/Money"
+import { type Amount, NonNegativeAmount } from "@banquo/domain/Money"
 import { accountsPageMax } from "@banquo/domain/Page"
 import { AccountNotFound, type IdempotencyKeyReused } from "@banquo/domain/Refusal"
+import * as Timestamp from "@banquo/domain/Timestamp"
 import { Effect } from "effect"
 import type { SqlClient } from "effect/sql"
-import { accountOfRow, type AccountRow, correctedAccountColumns } from "../tables/AccountTable.ts"
+import { accountColumns, type AccountRow, detailsOfRow } from "../tables/AccountTable.ts"
 import { selectHeads, stateColumns, type StateRow, tailOfRow } from "../tables/BalanceChangeTable.ts"
 import { CurrentActor } from "../write/CurrentActor.ts"
 import type { DatabaseUnavailable } from "../database/DatabaseError.ts"
@@ -22,7 +23,7 @@ import type { Posted } from "../write/Posted.ts"
 import { write } from "../write/WritePath.ts"
 import type { WriteError } from "../write/Writer.ts"
 
-/** An account: what was said when it was opened, and the state of its newest row. */
+/** An account: what is said of it, and the state of its newest row. */
 export interface AccountInfo {
   readonly account: Account
   readonly state: AccountState
@@ -33,11 +34,18 @@ export interface MakeAccount {
   readonly acctId?: AccountId | undefined
   readonly customerName: string
   readonly customerAddress?: string | undefined
+  /** Whose account it is, by the bank's own id; fixed for good. */
+  readonly owner?: string | undefined
+  /** The bank's own name of the account, such as an IBAN. */
+  readonly reference?: string | undefined
+  /** Of ISO 4217, or an asset of the bank's own; fixed for good. */
   readonly currency: Currency
+  /** How many decimals its amounts may have, 0 to 8. Default: as ISO 4217 has it. */
+  readonly scale?: number | undefined
   /** A decimal string in the currency. Default: `"0"`. */
   readonly initialBalance?: Amount | undefined
   /** A decimal string; `null`: without limit. Default: `"0"`. */
-  readonly overdraftLimit?: Amount | null | undefined
+  readonly overdraftLimit?: NonNegativeAmount | null | undefined
   readonly metadata?: Metadata | undefined
   readonly idempotencyKey?: IdempotencyKey | undefined
 }
@@ -63,55 +71,77 @@ export const makeAccount = (
       acctIdIsChosen: options.acctId !== undefined,
       custName: options.customerName,
       custAddress: options.customerAddress ?? "",
+      owner: options.owner ?? null,
       currency: options.currency,
-      initialBalance: options.initialBalance ?? Amount.make("0"),
-      overdraftLimit: options.overdraftLimit === undefined ? Amount.make("0") : options.overdraftLimit,
+      scale: options.scale ?? null,
+      initialBalance: options.initialBalance ?? zero,
+      overdraftLimit: options.overdraftLimit === undefined ? zero : options.overdraftLimit,
+      reference: options.reference ?? null,
       metadata: options.metadata ?? null,
     }
     const actor = yield* CurrentActor
     const posted = yield* write({ intent, actor, idempotencyKey: options.idempotencyKey ?? null })
     const { acctId, chgCreateTime } = posted.changes[0]!
     // Also of a replay, which is only answered if it asks for the same.
-    const { currency, custAddress, custName, metadata } = intent
-    const account: Account = { acctId, custName, custAddress, currency, acctCreateTime: chgCreateTime, metadata }
+    const { custAddress, custName, metadata, reference } = intent
+    const account: Account = { acctId, custName, custAddress, reference, metadata, acctCreateTime: chgCreateTime }
     return { account, posted }
   }).pipe(
     // A taken id is answered by what the account was opened with; a random UUID is not met twice.
     Effect.catchTag("AccountAlreadyExists", Effect.die),
   )
 
-type InfoRow = AccountRow & StateRow
+const zero = NonNegativeAmount.make("0")
 
-/** An account, with the customer as last corrected, and its state. One statement; one more if it holds something. */
+type InfoRow = AccountRow & StateRow & { readonly acct_create_time: string }
+
+/** An account as of now, and its state. One statement; one more if it holds something. */
 export const fetchAccountInfo = (
   acctId: AccountId,
 ): Effect.Effect<AccountInfo, AccountNotFound | DatabaseUnavailable, DbConn> =>
-  Effect.gen(function* () {
-    const [info] = yield* read((sql) =>
-      sql<InfoRow>`
-      SELECT ${sql.literal(correctedAccountColumns("b.acct_seq"))}, ${sql.literal(stateColumns)}
-      FROM (SELECT * FROM balance_change WHERE acct_id = ${acctId}::UUID ORDER BY acct_seq DESC LIMIT 1) b
-      JOIN account c ON c.acct_id = b.acct_id`.pipe(Effect.flatMap((rows) => infosOfRows(sql, rows))),
-    )
-    return info ?? (yield* new AccountNotFound({ accountId: acctId }))
-  })
+  fetchNewestInfo(acctId, Number.MAX_SAFE_INTEGER)
 
-/** As {@link fetchAccountInfo}, after the change of a sequence, which must be there. */
+/** As {@link fetchAccountInfo}, as it was after the change of a sequence. */
 export const fetchAccountInfoAt = (
+  acctId: AccountId,
+  seq: number,
+): Effect.Effect<AccountInfo, AccountNotFound | DatabaseUnavailable, DbConn> =>
+  Effect.filterOrFail(
+    fetchNewestInfo(acctId, seq),
+    ({ state }) => state.acctSeq === seq,
+    () => new AccountNotFound({ accountId: acctId }),
+  )
+
+/** After the newest change that is not later than `seq`. */
+const fetchNewestInfo = (
   acctId: AccountId,
   seq: number,
 ): Effect.Effect<AccountInfo, AccountNotFound | DatabaseUnavailable, DbConn> =>
   Effect.gen(function* () {
     const [info] = yield* read((sql) =>
       sql<InfoRow>`
-      SELECT ${sql.literal(correctedAccountColumns("b.acct_seq"))}, ${sql.literal(stateColumns)}
-      FROM account c JOIN balance_change b ON b.acct_id = c.acct_id
-      WHERE c.acct_id = ${acctId}::UUID AND b.acct_seq = ${BigInt(seq)}`.pipe(
+      SELECT ${sql.literal(accountColumns)}, ${sql.literal(stateColumns)},
+        (i.chg_create_time AT TIME ZONE 'UTC')::TEXT AS acct_create_time
+      FROM (
+        SELECT * FROM balance_change WHERE acct_id = ${acctId}::UUID AND acct_seq <= ${BigInt(seq)}
+        ORDER BY acct_seq DESC LIMIT 1
+      ) b
+      CROSS JOIN (
+        SELECT * FROM account WHERE acct_id = ${acctId}::UUID AND acct_seq <= ${BigInt(seq)}
+        ORDER BY acct_seq DESC LIMIT 1
+      ) k
+      JOIN balance_change i ON i.acct_id = ${acctId}::UUID AND i.acct_seq = 0`.pipe(
         Effect.flatMap((rows) => infosOfRows(sql, rows)),
       ),
     )
     return info ?? (yield* new AccountNotFound({ accountId: acctId }))
   })
+
+const accountOfRow = (row: AccountRow & { readonly acct_create_time: string }): Account => ({
+  ...detailsOfRow(row),
+  acctId: row.acct_id,
+  acctCreateTime: Timestamp.fromDatabase(row.acct_create_time),
+})
 
 const infosOfRows = (sql: SqlClient.SqlClient, rows: ReadonlyArray<InfoRow>) =>
   Effect.map(
@@ -136,12 +166,17 @@ export const fetchAccounts = (page: {
   Effect.gen(function* () {
     const size = Math.min(page.limit, accountsPageMax)
     const rows = yield* read(
-      (sql) => sql<AccountRow>`
-      SELECT ${sql.literal(correctedAccountColumns(newest))} FROM (
-        SELECT * FROM account a WHERE a.acct_id > ${page.after ?? beforeAll}::UUID
-          AND EXISTS (SELECT 1 FROM balance_change i WHERE i.acct_id = a.acct_id AND i.acct_seq = 0)
+      (sql) => sql<AccountRow & { readonly acct_create_time: string }>`
+      SELECT ${sql.literal(accountColumns)}, (f.chg_create_time AT TIME ZONE 'UTC')::TEXT AS acct_create_time
+      FROM (
+        SELECT a.acct_id, i.chg_create_time FROM account a
+          JOIN balance_change i ON i.acct_id = a.acct_id AND i.acct_seq = 0
+        WHERE a.acct_id > ${page.after ?? beforeAll}::UUID AND a.acct_seq = 0
         ORDER BY a.acct_id LIMIT ${BigInt(size + 1)}
-      ) c ORDER BY c.acct_id`,
+      ) f
+      JOIN account k ON k.acct_id = f.acct_id AND k.acct_seq = (
+        SELECT max(x.acct_seq) FROM account x WHERE x.acct_id = f.acct_id)
+      ORDER BY k.acct_id`,
     )
     const accounts = rows.slice(0, size).map(accountOfRow)
     const states = yield* read((sql, database) =>
@@ -158,9 +193,6 @@ export const fetchAccounts = (page: {
       hasMore: rows.length > size,
     }
   })
-
-/** A sequence after all others: the largest `INT8`. */
-const newest = "9223372036854775807"
 
 /** The nil UUID of RFC 9562, which no account has. */
 const beforeAll = "00000000-0000-0000-0000-000000000000"

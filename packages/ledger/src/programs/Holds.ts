@@ -3,7 +3,7 @@ import type { AccountId } from "@banquo/domain/AccountId"
 import type { Actor } from "@banquo/domain/Actor"
 import type { BalanceChange } from "@banquo/domain/BalanceChange"
 import type { BalanceChangeId } from "@banquo/domain/BalanceChangeId"
-import type { Currency } from "@banquo/domain/Currency"
+import type { Asset } from "@banquo/domain/Currency"
 import type { RefusalOf } from "@banquo/domain/Decide"
 import { type Hold, holdOf, type HoldState, ttlDefault } from "@banquo/domain/Hold"
 import type { IdempotencyKey } from "@banquo/domain/Idempotency"
@@ -17,7 +17,7 @@ import type {
   ReleaseHold,
 } from "@banquo/domain/Intent"
 import type { Metadata } from "@banquo/domain/Metadata"
-import type { Amount } from "@banquo/domain/Money"
+import type { PositiveAmount } from "@banquo/domain/Money"
 import { holdsPageMax } from "@banquo/domain/Page"
 import {
   AccountNotFound,
@@ -31,13 +31,7 @@ import {
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { Clock, Effect } from "effect"
 import type { SqlClient } from "effect/sql"
-import {
-  type BalanceChangeRow,
-  changeColumns,
-  changeOfRow,
-  type CurrencyRow,
-  selectHold,
-} from "../tables/BalanceChangeTable.ts"
+import { type BalanceChangeRow, changeColumns, changeOfRow, selectHold } from "../tables/BalanceChangeTable.ts"
 import { CurrentActor } from "../write/CurrentActor.ts"
 import type { DatabaseUnavailable } from "../database/DatabaseError.ts"
 import { type DbConn, read } from "../database/DbConn.ts"
@@ -46,10 +40,8 @@ import { failUnlessUsed } from "../write/Replay.ts"
 import { write } from "../write/WritePath.ts"
 import type { WriteError } from "../write/Writer.ts"
 
-/** A hold and the currency of its account, which its amounts are in. */
-export interface HoldInfo extends Hold {
-  readonly currency: Currency
-}
+/** A hold and what its account is in. */
+export interface HoldInfo extends Hold, Asset {}
 
 /** What a write has done to a hold: the hold as the write left it, and its rows. */
 export interface PostedHold {
@@ -58,6 +50,8 @@ export interface PostedHold {
 }
 
 interface HoldRemarks {
+  /** The caller's own name of it. */
+  readonly reference?: string | undefined
   readonly description?: string | undefined
   readonly metadata?: Metadata | undefined
   readonly idempotencyKey?: IdempotencyKey | undefined
@@ -66,7 +60,7 @@ interface HoldRemarks {
 export interface PlaceHoldOptions extends HoldRemarks, Expectation {
   readonly acctId: AccountId
   /** A decimal string, more than zero. */
-  readonly amount: Amount
+  readonly amount: PositiveAmount
   /** Default: {@link ttlDefault} seconds from now. */
   readonly expiry?: Expiry | undefined
 }
@@ -92,7 +86,8 @@ export const placeHold = (
     return { hold: infoAfter([], posted), posted }
   })
 
-const remarksOf = ({ description, metadata }: HoldRemarks) => ({
+const remarksOf = ({ description, metadata, reference }: HoldRemarks) => ({
+  reference: reference ?? null,
   description: description ?? null,
   metadata: metadata ?? null,
 })
@@ -110,7 +105,7 @@ type HoldChangeError<I extends HoldIntent> =
 
 export interface IncreaseHoldOptions extends HoldRemarks, Expectation {
   /** How much more; a decimal string, more than zero. */
-  readonly amount: Amount
+  readonly amount: PositiveAmount
   /** Default: as before. */
   readonly expiry?: Expiry | undefined
 }
@@ -137,7 +132,7 @@ export const increaseHold = (
 
 export interface CaptureHoldOptions extends HoldRemarks, Expectation {
   /** A decimal string, more than zero. Default: all that is left. */
-  readonly amount?: Amount | undefined
+  readonly amount?: PositiveAmount | undefined
   /** Whether what is left is released. Default: true. */
   readonly isFinal?: boolean | undefined
   /** The account that the money goes to. Default: it leaves the ledger. */
@@ -209,37 +204,31 @@ const goneOf = (holdId: BalanceChangeId, state: HoldState): HoldGone => {
   }
 }
 
-type HoldChange = BalanceChange & { readonly currency: Currency }
-
 /** All rows of a hold so far. */
 const readHold = (
   holdId: BalanceChangeId,
-): Effect.Effect<readonly [HoldChange, ...Array<HoldChange>], HoldNotFound | DatabaseUnavailable, DbConn> =>
+): Effect.Effect<readonly [BalanceChange, ...Array<BalanceChange>], HoldNotFound | DatabaseUnavailable, DbConn> =>
   Effect.gen(function* () {
     const rows = yield* read((sql) => selectHold(sql, holdId))
-    const [first, ...others] = rows.map(holdChangeOf)
+    const [first, ...others] = rows.map(changeOfRow)
     return first === undefined ? yield* new HoldNotFound({ holdId }) : [first, ...others]
   })
 
-const holdChangeOf = (row: BalanceChangeRow & CurrencyRow): HoldChange => ({
-  ...changeOfRow(row),
-  currency: row.currency,
-})
-
-const infoOf = (rows: ReadonlyArray<HoldChange>, at: Timestamp.Timestamp): HoldInfo => ({
+const infoOf = (rows: ReadonlyArray<BalanceChange>, at: Timestamp.Timestamp): HoldInfo => ({
   ...holdOf(rows, at),
   currency: rows[0]!.currency,
+  scale: rows[0]!.scale,
 })
 
 /** As a write has left it, whatever came after: the same however often it is asked. `rows`: those that are stored by now. */
-const infoAfter = (rows: ReadonlyArray<HoldChange>, { changes }: Posted): HoldInfo => {
+const infoAfter = (rows: ReadonlyArray<BalanceChange>, { changes }: Posted): HoldInfo => {
   const own = changes.filter(({ holdId }) => holdId !== null)
   const before = rows.filter(({ acctSeq }) => acctSeq < own[0]!.acctSeq)
   return infoOf([...before, ...own], own[0]!.chgCreateTime)
 }
 
 /** Whether no row of the hold can be missing before those of a write: they are among `rows`, or come next on the account. */
-const isUpTo = (rows: ReadonlyArray<HoldChange>, { changes }: Posted): boolean =>
+const isUpTo = (rows: ReadonlyArray<BalanceChange>, { changes }: Posted): boolean =>
   changes.find(({ holdId }) => holdId !== null)!.acctSeq <= rows.at(-1)!.acctSeq + 1
 
 /** A hold as it is now. One statement. */
@@ -277,11 +266,13 @@ export const fetchHolds = (
     const size = query.state === undefined ? limit : holdsPageMax
     const rows = yield* read((sql) => selectHolds(sql, query.acctId, query.before, size + 1))
     if (rows.length === 0) {
-      const found = yield* read((sql) => sql`SELECT 1 AS one FROM account WHERE acct_id = ${query.acctId}::UUID`)
+      const found = yield* read(
+        (sql) => sql`SELECT 1 AS one FROM account WHERE acct_id = ${query.acctId}::UUID AND acct_seq = 0`,
+      )
       if (found.length === 0) return yield* new AccountNotFound({ accountId: query.acctId })
     }
     const now = Timestamp.fromMillis(yield* Clock.currentTimeMillis)
-    const byHold = [...Map.groupBy(rows.map(holdChangeOf), ({ holdId }) => holdId).values()]
+    const byHold = [...Map.groupBy(rows.map(changeOfRow), ({ holdId }) => holdId).values()]
     const seen = byHold.slice(0, size).map((ofHold) => ({ hold: infoOf(ofHold, now), seq: ofHold[0]!.acctSeq }))
     const wanted = seen.filter(({ hold }) => query.state === undefined || hold.state === query.state)
     const page = wanted.slice(0, limit)
@@ -295,8 +286,8 @@ export const fetchHolds = (
  * is said, so that CockroachDB finds the index that is for it.
  */
 const selectHolds = (sql: SqlClient.SqlClient, acctId: AccountId, before: number | undefined, count: number) =>
-  sql<BalanceChangeRow & CurrencyRow>`
-    SELECT c.currency, ${sql.literal(changeColumns)}
+  sql<BalanceChangeRow>`
+    SELECT ${sql.literal(changeColumns)}
     FROM (
       SELECT bchg_id, acct_seq FROM balance_change
       WHERE acct_id = ${acctId}::UUID AND hold_id IS NOT NULL AND hold_id = bchg_id
@@ -304,5 +295,4 @@ const selectHolds = (sql: SqlClient.SqlClient, acctId: AccountId, before: number
       ORDER BY acct_seq DESC LIMIT ${BigInt(count)}
     ) h
     JOIN balance_change b ON b.hold_id = h.bchg_id AND b.hold_id IS NOT NULL
-    JOIN account c ON c.acct_id = b.acct_id
     ORDER BY h.acct_seq DESC, b.acct_seq`

@@ -23,6 +23,8 @@ export interface ReverseTransactionOptions {
    * It stays raised until it is lowered again.
    */
   readonly isForced?: boolean | undefined
+  /** The caller's own name of it. */
+  readonly reference?: string | undefined
   readonly description?: string | undefined
   readonly metadata?: Metadata | undefined
   readonly effectiveTime?: Timestamp | undefined
@@ -54,6 +56,7 @@ export const reverseTransaction = (
         original,
         changes: options.changes ?? null,
         isForced: options.isForced ?? false,
+        reference: options.reference ?? null,
         description: options.description ?? null,
         metadata: options.metadata ?? null,
         effectiveTime: options.effectiveTime,

@@ -3,7 +3,7 @@ import type { AccountId } from "@banquo/domain/AccountId"
 import type { AccountStatus } from "@banquo/domain/AccountState"
 import type { IdempotencyKey } from "@banquo/domain/Idempotency"
 import type { Metadata } from "@banquo/domain/Metadata"
-import type { Amount } from "@banquo/domain/Money"
+import type { NonNegativeAmount } from "@banquo/domain/Money"
 import type { IdempotencyKeyReused } from "@banquo/domain/Refusal"
 import type { ChangeTermsRefusal } from "@banquo/domain/ChangeTerms"
 import { Effect } from "effect"
@@ -17,7 +17,7 @@ export interface ChangeTermsOptions {
   /** `closed` needs a balance of zero and no open hold, and is final. */
   readonly status?: AccountStatus | undefined
   /** A decimal string; `null`: without limit. May not be lowered below what is used of it. */
-  readonly overdraftLimit?: Amount | null | undefined
+  readonly overdraftLimit?: NonNegativeAmount | null | undefined
   /** Corrections; what was said before is kept. Limited by `@banquo/domain/Customer`. */
   readonly customerName?: string | undefined
   readonly customerAddress?: string | undefined

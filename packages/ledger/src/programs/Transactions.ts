@@ -6,7 +6,7 @@ import type { PostTransactionRefusal } from "@banquo/domain/PostTransaction"
 import type { IdempotencyKey } from "@banquo/domain/Idempotency"
 import { type Change, changesMax, type PostTransaction, type Request } from "@banquo/domain/Intent"
 import type { Metadata } from "@banquo/domain/Metadata"
-import type { Amount } from "@banquo/domain/Money"
+import type { NonZeroAmount } from "@banquo/domain/Money"
 import { type IdempotencyKeyReused, TransactionNotFound } from "@banquo/domain/Refusal"
 import type { Timestamp } from "@banquo/domain/Timestamp"
 import { Effect } from "effect"
@@ -21,10 +21,14 @@ import type { RequestRefused, Verdict, WriteError } from "../write/Writer.ts"
 export interface PostTransactionOptions {
   /** 1 to {@link changesMax}; two or more must sum to zero in each currency. */
   readonly changes: ReadonlyArray<Change>
+  /** The caller's own name of the transaction; not unique. */
+  readonly reference?: string | undefined
   readonly description?: string | undefined
   readonly metadata?: Metadata | undefined
-  /** When it happened in the world; default: when the ledger takes it. */
+  /** When it happened in the world, not later than now; default: when the ledger takes it. */
   readonly effectiveTime?: Timestamp | undefined
+  /** The bank's value date, like `2026-11-23`; changes nothing that can be spent. */
+  readonly valueDate?: string | undefined
   readonly idempotencyKey?: IdempotencyKey | undefined
 }
 
@@ -43,9 +47,11 @@ const requestOf = (options: PostTransactionOptions, actor: Actor): Request<PostT
     intent: {
       _tag: "PostTransaction",
       changes,
+      reference: options.reference ?? null,
       description: options.description ?? null,
       metadata: options.metadata ?? null,
       effectiveTime: options.effectiveTime,
+      valueDate: options.valueDate,
     },
     actor,
     idempotencyKey: options.idempotencyKey ?? null,
@@ -67,7 +73,7 @@ export const postTransactionsEach = (
 /** One change of one account: money in (`"12.50"`) or out (`"-12.50"`). */
 export const storeBalanceChange = (
   acctId: AccountId,
-  amount: Amount,
+  amount: NonZeroAmount,
   description?: string,
 ): Effect.Effect<PostedChange, PostTransactionRefusal | IdempotencyKeyReused | WriteError, DbConn> =>
   Effect.map(postTransaction({ changes: [{ acctId, amount }], description }), ({ changes }) => changes[0]!)

@@ -23,36 +23,42 @@ export interface BalanceChangeRow {
   readonly acct_seq: bigint
   readonly chg_flavor: ChgFlavor
   readonly prev_bchg_id: bigint | null
+  readonly owner: string | null
+  readonly currency: Currency
+  readonly scale: number
   readonly chg_amt: string
   readonly balance: string
   readonly held_amt: string
   readonly held: string
   readonly overdraft_limit: string | null
   readonly acct_status: AccountStatus
+  readonly is_forced: boolean
   readonly xact_id: bigint
+  readonly xact_rows: number
   readonly hold_id: bigint | null
   readonly hold_expires_at: string | null
   readonly reverses_xact_id: bigint | null
+  readonly reference: string | null
   readonly description: string | null
   readonly metadata: Metadata | null
-  readonly idem_key: string | null
+  readonly texts_salt: Uint8Array | null
+  readonly texts_hash: Uint8Array | null
+  readonly idem_key: Uint8Array | null
   readonly request_hash: Uint8Array | null
+  readonly details_hash: Uint8Array | null
   readonly actor: Actor
   readonly effective_time: string
+  readonly value_date: string | null
   readonly chg_create_time: string
   readonly chg_hash: Uint8Array
 }
 
-/** A change with the currency of its account, without which its amounts cannot be written. */
-export interface CurrencyRow {
-  readonly currency: Currency
-}
-
 export const changeColumns = `b.bchg_id, b.acct_id, b.acct_seq, b.chg_flavor::TEXT AS chg_flavor, b.prev_bchg_id,
-  b.chg_amt::TEXT AS chg_amt, b.balance::TEXT AS balance, b.held_amt::TEXT AS held_amt, b.held::TEXT AS held,
-  b.overdraft_limit::TEXT AS overdraft_limit, b.acct_status::TEXT AS acct_status, b.xact_id, b.hold_id,
-  (b.hold_expires_at AT TIME ZONE 'UTC')::TEXT AS hold_expires_at, b.reverses_xact_id, b.description, b.metadata,
-  b.idem_key, b.request_hash, b.actor, (b.effective_time AT TIME ZONE 'UTC')::TEXT AS effective_time,
+  b.owner, b.currency, b.scale, b.chg_amt::TEXT AS chg_amt, b.balance::TEXT AS balance, b.held_amt::TEXT AS held_amt,
+  b.held::TEXT AS held, b.overdraft_limit::TEXT AS overdraft_limit, b.acct_status::TEXT AS acct_status, b.is_forced,
+  b.xact_id, b.xact_rows, b.hold_id, (b.hold_expires_at AT TIME ZONE 'UTC')::TEXT AS hold_expires_at, b.reverses_xact_id,
+  b.reference, b.description, b.metadata, b.texts_salt, b.texts_hash, b.idem_key, b.request_hash, b.details_hash, b.actor,
+  (b.effective_time AT TIME ZONE 'UTC')::TEXT AS effective_time, b.value_date::TEXT AS value_date,
   (b.chg_create_time AT TIME ZONE 'UTC')::TEXT AS chg_create_time, b.chg_hash`
 
 export const changeOfRow = (row: BalanceChangeRow): BalanceChange => ({
@@ -61,39 +67,61 @@ export const changeOfRow = (row: BalanceChangeRow): BalanceChange => ({
   acctSeq: Number(row.acct_seq),
   chgFlavor: row.chg_flavor,
   prevBchgId: row.prev_bchg_id as BalanceChangeId | null,
+  owner: row.owner,
+  currency: row.currency,
+  scale: Number(row.scale),
   chgAmt: Money.fromDecimal(row.chg_amt),
   balance: Money.fromDecimal(row.balance),
   heldAmt: Money.fromDecimal(row.held_amt),
   held: Money.fromDecimal(row.held),
   overdraftLimit: row.overdraft_limit === null ? null : Money.fromDecimal(row.overdraft_limit),
   acctStatus: row.acct_status,
+  isForced: row.is_forced,
   xactId: row.xact_id as TransactionId,
+  xactRows: Number(row.xact_rows),
   holdId: row.hold_id as BalanceChangeId | null,
   holdExpiresAt: row.hold_expires_at === null ? null : Timestamp.fromDatabase(row.hold_expires_at),
   reversesXactId: row.reverses_xact_id as TransactionId | null,
+  reference: row.reference,
   description: row.description,
   metadata: row.metadata,
+  textsSalt: row.texts_salt,
+  textsHash: row.texts_hash,
   idemKey: row.idem_key,
   requestHash: row.request_hash,
+  detailsHash: row.details_hash,
   actor: row.actor,
   effectiveTime: Timestamp.fromDatabase(row.effective_time),
+  valueDate: row.value_date,
   chgCreateTime: Timestamp.fromDatabase(row.chg_create_time),
   chgHash: row.chg_hash,
 })
 
 /** The part of a row that says the state of the account after it. */
-export const stateColumns = `b.bchg_id, b.acct_seq, b.balance::TEXT AS balance, b.held::TEXT AS held,
+export const stateColumns = `b.bchg_id, b.acct_seq, b.owner, b.currency, b.scale, b.balance::TEXT AS balance, b.held::TEXT AS held,
   b.overdraft_limit::TEXT AS overdraft_limit, b.acct_status::TEXT AS acct_status,
   (b.chg_create_time AT TIME ZONE 'UTC')::TEXT AS chg_create_time, b.chg_hash`
 
 export type StateRow = Pick<
   BalanceChangeRow,
-  "bchg_id" | "acct_seq" | "balance" | "held" | "overdraft_limit" | "acct_status" | "chg_create_time" | "chg_hash"
+  | "bchg_id"
+  | "acct_seq"
+  | "owner"
+  | "currency"
+  | "scale"
+  | "balance"
+  | "held"
+  | "overdraft_limit"
+  | "acct_status"
+  | "chg_create_time"
+  | "chg_hash"
 >
 
-export const tailOfRow = (row: StateRow & CurrencyRow, acctId: AccountId): Tail => ({
+export const tailOfRow = (row: StateRow, acctId: AccountId): Tail => ({
   acctId,
+  owner: row.owner,
   currency: row.currency,
+  scale: Number(row.scale),
   bchgId: row.bchg_id as BalanceChangeId,
   acctSeq: Number(row.acct_seq),
   balance: Money.fromDecimal(row.balance),
@@ -126,14 +154,13 @@ export const selectHeads = (
     Effect.map((states) => new Map(states.map((state) => [state.acctId, state]))),
   )
 
-type TailRow = { readonly acct_id: AccountId } & StateRow & CurrencyRow
+type TailRow = { readonly acct_id: AccountId } & StateRow
 
 type Tails = Effect.Effect<ReadonlyArray<TailRow>, SqlError.SqlError>
 
 const selectTailsByJoin = (sql: SqlClient.SqlClient, acctIds: ReadonlyArray<AccountId>): Tails => sql<TailRow>`
-  SELECT a.acct_id, c.currency, ${sql.literal(stateColumns)}
+  SELECT a.acct_id, ${sql.literal(stateColumns)}
   FROM unnest(${array(PgTypes.OID.uuid, acctIds)}::UUID[]) AS a(acct_id)
-  JOIN account c ON c.acct_id = a.acct_id
   JOIN LATERAL (
     SELECT * FROM balance_change x WHERE x.acct_id = a.acct_id ORDER BY x.acct_seq DESC LIMIT 1
   ) b ON true`
@@ -159,8 +186,8 @@ const selectTailsEach = (sql: SqlClient.SqlClient, acctIds: ReadonlyArray<Accoun
 const tailsText = (size: number): string =>
   Arr.makeBy(
     size,
-    (index) => `(SELECT b.acct_id, c.currency, ${stateColumns}
-    FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
+    (index) => `(SELECT b.acct_id, ${stateColumns}
+    FROM balance_change b
     WHERE b.acct_id = $${index + 1}::UUID ORDER BY b.acct_seq DESC LIMIT 1)`,
   ).join(" UNION ALL ")
 
@@ -170,8 +197,8 @@ export const selectStates = (
   acctId: AccountId,
   seqs: ReadonlyArray<number>,
 ): Effect.Effect<ReadonlyMap<number, AccountState>, SqlError.SqlError> =>
-  sql<StateRow & CurrencyRow>`
-    SELECT c.currency, ${sql.literal(stateColumns)} FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
+  sql<StateRow>`
+    SELECT ${sql.literal(stateColumns)} FROM balance_change b
     WHERE b.acct_id = ${acctId}::UUID AND b.acct_seq = ANY(${int8s(seqs)}::INT8[])`.pipe(
     Effect.flatMap((rows) =>
       withOpenHolds(
@@ -242,42 +269,56 @@ export const insert = (
   const base = baseOf(rows)
   const baseColumn = (oid: number, value: (change: SealedChange) => unknown) => array(oid, base.map(value))
   const column = (oid: number, value: (change: SealedChange) => unknown) => array(oid, rows.map(value))
-  const { bytea, int8, text, uuid } = PgTypes.OID
+  const { bool, bytea, int8, text, uuid } = PgTypes.OID
   const statement = sql`
-    INSERT INTO balance_change (bchg_id, acct_id, acct_seq, chg_flavor, prev_bchg_id, chg_amt, balance, held_amt, held,
-      overdraft_limit, acct_status, xact_id, hold_id, hold_expires_at, reverses_xact_id, description, metadata, idem_key,
-      request_hash, actor, effective_time, chg_create_time, chg_hash)
-    SELECT r.bchg_id, r.acct_id, r.acct_seq, r.chg_flavor::bal_chg_flavor, r.prev_bchg_id, r.chg_amt::DECIMAL,
-      r.balance::DECIMAL, r.held_amt::DECIMAL, r.held::DECIMAL, r.overdraft_limit::DECIMAL, r.acct_status::acct_status,
-      r.xact_id, r.hold_id, r.hold_expires_at::TIMESTAMPTZ, r.reverses_xact_id, r.description, r.metadata::JSONB,
-      r.idem_key, r.request_hash, r.actor, r.effective_time::TIMESTAMPTZ, r.chg_create_time::TIMESTAMPTZ, r.chg_hash
+    INSERT INTO balance_change (bchg_id, acct_id, acct_seq, chg_flavor, prev_bchg_id, owner, currency, scale, chg_amt, balance, held_amt,
+      held, overdraft_limit, acct_status, is_forced, xact_id, xact_rows, hold_id, hold_expires_at,
+      reverses_xact_id, reference, description, metadata, texts_salt, texts_hash, idem_key, request_hash,
+      details_hash, actor, effective_time, value_date, chg_create_time, chg_hash)
+    SELECT r.bchg_id, r.acct_id, r.acct_seq, r.chg_flavor::bal_chg_flavor, r.prev_bchg_id, r.owner, r.currency,
+      r.scale::INT2, r.chg_amt::DECIMAL, r.balance::DECIMAL, r.held_amt::DECIMAL, r.held::DECIMAL,
+      r.overdraft_limit::DECIMAL, r.acct_status::acct_status, r.is_forced, r.xact_id, r.xact_rows::INT2,
+      r.hold_id, r.hold_expires_at::TIMESTAMPTZ, r.reverses_xact_id, r.reference, r.description,
+      r.metadata::JSONB, r.texts_salt, r.texts_hash, r.idem_key, r.request_hash, r.details_hash, r.actor,
+      r.effective_time::TIMESTAMPTZ, r.value_date::DATE, r.chg_create_time::TIMESTAMPTZ, r.chg_hash
     FROM unnest(
       ${column(int8, (c) => c.bchgId)}::INT8[],
       ${column(uuid, (c) => c.acctId)}::UUID[],
       ${column(int8, (c) => BigInt(c.acctSeq))}::INT8[],
       ${column(text, (c) => c.chgFlavor)}::TEXT[],
       ${column(int8, (c) => c.prevBchgId)}::INT8[],
+      ${column(text, (c) => c.owner)}::TEXT[],
+      ${column(text, (c) => c.currency)}::TEXT[],
+      ${column(int8, (c) => BigInt(c.scale))}::INT8[],
       ${column(text, (c) => money(c.chgAmt))}::TEXT[],
       ${column(text, (c) => money(c.balance))}::TEXT[],
       ${column(text, (c) => money(c.heldAmt))}::TEXT[],
       ${column(text, (c) => money(c.held))}::TEXT[],
       ${column(text, (c) => money(c.overdraftLimit))}::TEXT[],
       ${column(text, (c) => c.acctStatus)}::TEXT[],
+      ${column(bool, (c) => c.isForced)}::BOOL[],
       ${column(int8, (c) => c.xactId)}::INT8[],
+      ${column(int8, (c) => BigInt(c.xactRows))}::INT8[],
       ${column(int8, (c) => c.holdId)}::INT8[],
       ${column(text, (c) => time(c.holdExpiresAt))}::TEXT[],
       ${column(int8, (c) => c.reversesXactId)}::INT8[],
+      ${column(text, (c) => c.reference)}::TEXT[],
       ${column(text, (c) => c.description)}::TEXT[],
       ${column(text, (c) => (c.metadata === null ? null : JSON.stringify(c.metadata)))}::TEXT[],
-      ${column(text, (c) => c.idemKey)}::TEXT[],
+      ${column(bytea, (c) => c.textsSalt)}::BYTEA[],
+      ${column(bytea, (c) => c.textsHash)}::BYTEA[],
+      ${column(bytea, (c) => c.idemKey)}::BYTEA[],
       ${column(bytea, (c) => c.requestHash)}::BYTEA[],
+      ${column(bytea, (c) => c.detailsHash)}::BYTEA[],
       ${column(text, (c) => c.actor)}::TEXT[],
       ${column(text, (c) => time(c.effectiveTime))}::TEXT[],
+      ${column(text, (c) => c.valueDate)}::TEXT[],
       ${column(text, (c) => time(c.chgCreateTime))}::TEXT[],
       ${column(bytea, (c) => c.chgHash)}::BYTEA[]
-    ) AS r(bchg_id, acct_id, acct_seq, chg_flavor, prev_bchg_id, chg_amt, balance, held_amt, held, overdraft_limit,
-      acct_status, xact_id, hold_id, hold_expires_at, reverses_xact_id, description, metadata, idem_key, request_hash,
-      actor, effective_time, chg_create_time, chg_hash)
+    ) AS r(bchg_id, acct_id, acct_seq, chg_flavor, prev_bchg_id, owner, currency, scale, chg_amt, balance, held_amt,
+      held, overdraft_limit, acct_status, is_forced, xact_id, xact_rows, hold_id, hold_expires_at,
+      reverses_xact_id, reference, description, metadata, texts_salt, texts_hash, idem_key, request_hash,
+      details_hash, actor, effective_time, value_date, chg_create_time, chg_hash)
     WHERE NOT EXISTS (
       SELECT 1 FROM unnest(
         ${baseColumn(uuid, (c) => c.acctId)}::UUID[],
@@ -302,45 +343,50 @@ export const selectHash = (
   )
 
 /**
- * The rows of a transaction in the order of its changes. Two index look-ups: only legs after the first are indexed. A range of
- * one value, because CockroachDB puts a constant in the place of a column that equals it, and `xact_id <> bchg_id`, which the
- * index is for, would not be found again.
+ * The rows of a transaction in the order of its changes. Two index look-ups: only transactions of several rows are indexed. A
+ * range of one value, because CockroachDB puts a constant in the place of a column that equals it.
  */
 export const selectTransaction = (
   sql: SqlClient.SqlClient,
   id: TransactionId,
-): Effect.Effect<ReadonlyArray<BalanceChangeRow & CurrencyRow>, SqlError.SqlError> =>
-  sql<BalanceChangeRow & CurrencyRow>`
-    SELECT c.currency, ${sql.literal(changeColumns)} FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
+): Effect.Effect<ReadonlyArray<BalanceChangeRow>, SqlError.SqlError> =>
+  sql<BalanceChangeRow>`
+    SELECT ${sql.literal(changeColumns)} FROM balance_change b
     WHERE b.bchg_id = ${id} AND b.xact_id = b.bchg_id
     UNION ALL
-    SELECT c.currency, ${sql.literal(changeColumns)} FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
-    WHERE b.xact_id BETWEEN ${id} AND ${id} AND b.xact_id <> b.bchg_id
+    SELECT ${sql.literal(changeColumns)} FROM balance_change b
+    WHERE b.xact_id BETWEEN ${id} AND ${id} AND b.xact_rows > 1 AND b.xact_id <> b.bchg_id
     ORDER BY bchg_id`
+
+/** What a transaction was asked for by. */
+export type UseRow = Pick<BalanceChangeRow, "xact_id" | "request_hash" | "texts_salt" | "texts_hash" | "details_hash">
 
 /** The first row of the transaction that a key named. */
 export const selectByIdemKey = (
   sql: SqlClient.SqlClient,
-  idemKey: string,
-): Effect.Effect<ReadonlyArray<Pick<BalanceChangeRow, "xact_id" | "request_hash">>, SqlError.SqlError> =>
-  sql`SELECT xact_id, request_hash FROM balance_change WHERE idem_key = ${idemKey}`
+  idemKey: Uint8Array,
+): Effect.Effect<ReadonlyArray<UseRow>, SqlError.SqlError> =>
+  sql`SELECT xact_id, request_hash, texts_salt, texts_hash, details_hash FROM balance_change
+    WHERE idem_key = ${idemKey}`
 
-/** Which of the keys have been used. */
+/** Which of the keys have been used, in hexadecimal. */
 export const selectUsedKeys = (
   sql: SqlClient.SqlClient,
-  idemKeys: ReadonlyArray<string>,
+  idemKeys: ReadonlyArray<Uint8Array>,
 ): Effect.Effect<ReadonlyArray<string>, SqlError.SqlError> =>
-  sql<{ readonly idem_key: string }>`
-    SELECT idem_key FROM balance_change WHERE idem_key = ANY(${array(PgTypes.OID.text, idemKeys)}::TEXT[])`.pipe(
-    Effect.map((rows) => rows.map(({ idem_key }) => idem_key)),
+  sql<{ readonly idem_key: Uint8Array }>`
+    SELECT idem_key FROM balance_change
+    WHERE idem_key = ANY(${array(PgTypes.OID.bytea, idemKeys)}::BYTEA[]) AND idem_key IS NOT NULL`.pipe(
+    Effect.map((rows) => rows.map(({ idem_key }) => idem_key.toHex())),
   )
 
 /** The first row of an account. */
 export const selectInitial = (
   sql: SqlClient.SqlClient,
   acctId: AccountId,
-): Effect.Effect<ReadonlyArray<Pick<BalanceChangeRow, "xact_id" | "request_hash">>, SqlError.SqlError> =>
-  sql`SELECT xact_id, request_hash FROM balance_change WHERE acct_id = ${acctId}::UUID AND acct_seq = 0`
+): Effect.Effect<ReadonlyArray<UseRow>, SqlError.SqlError> =>
+  sql`SELECT xact_id, request_hash, texts_salt, texts_hash, details_hash FROM balance_change
+    WHERE acct_id = ${acctId}::UUID AND acct_seq = 0`
 
 /** What reversals of transactions have done to each balance already. */
 export const selectReversed = (
@@ -350,7 +396,7 @@ export const selectReversed = (
   ReadonlyArray<{ readonly xact_id: bigint; readonly acct_id: AccountId; readonly amt: string }>,
   SqlError.SqlError
 > =>
-  sql`SELECT reverses_xact_id AS xact_id, acct_id, sum(chg_amt)::DECIMAL(19,4)::TEXT AS amt FROM balance_change
+  sql`SELECT reverses_xact_id AS xact_id, acct_id, sum(chg_amt)::TEXT AS amt FROM balance_change
     WHERE reverses_xact_id = ANY(${array(PgTypes.OID.int8, xactIds)}::INT8[])
     GROUP BY reverses_xact_id, acct_id`
 
@@ -358,7 +404,7 @@ export const selectReversed = (
 export const selectHold = (
   sql: SqlClient.SqlClient,
   holdId: BalanceChangeId,
-): Effect.Effect<ReadonlyArray<BalanceChangeRow & CurrencyRow>, SqlError.SqlError> =>
-  sql<BalanceChangeRow & CurrencyRow>`
-    SELECT (SELECT c.currency FROM account c WHERE c.acct_id = b.acct_id) AS currency, ${sql.literal(changeColumns)}
+): Effect.Effect<ReadonlyArray<BalanceChangeRow>, SqlError.SqlError> =>
+  sql<BalanceChangeRow>`
+    SELECT ${sql.literal(changeColumns)}
     FROM balance_change b WHERE b.hold_id = ${holdId} ORDER BY b.acct_seq`

@@ -99,13 +99,12 @@ const seesNewRows = Effect.map(
   ([row]) => row?.isolation === "read committed",
 )
 
-/** One statement; with new accounts or corrections, several in one transaction. `false`: the guard kept all of it out. */
+/** One statement; where something is said of accounts, two in one transaction. `false`: the guard kept all of it out. */
 const insertDecisions = (
   { sql }: DbConn["Service"],
   decisions: ReadonlyArray<Decision>,
 ): Effect.Effect<boolean, SqlError.SqlError> => {
   const accounts = decisions.flatMap(({ account }) => account ?? [])
-  const corrections = decisions.flatMap(({ correction }) => correction ?? [])
   const insertChanges = Effect.map(
     BalanceChangeTable.insert(
       sql,
@@ -113,13 +112,12 @@ const insertDecisions = (
     ),
     (count) => count > 0,
   )
-  if (accounts.length === 0 && corrections.length === 0) return insertChanges
+  if (accounts.length === 0) return insertChanges
   return atomically(
     sql,
     Effect.gen(function* () {
       if (!(yield* insertChanges)) return false
-      if (accounts.length > 0) yield* AccountTable.insert(sql, accounts)
-      if (corrections.length > 0) yield* AccountTable.insertCorrections(sql, corrections)
+      yield* AccountTable.insert(sql, accounts)
       return true
     }),
   )

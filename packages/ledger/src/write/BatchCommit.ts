@@ -202,7 +202,7 @@ const postedOr = ({ requests }: Pending, verdict: Verdict): Effect.Effect<Verdic
 const answerReplays = Effect.fnUntraced(function* (memory: Memory, batch: Batch, now: number) {
   const keys = batch.flatMap((pending) => pending.keys)
   if (keys.length === 0) return batch
-  const used = new Set(yield* read((sql) => BalanceChangeTable.selectUsedKeys(sql, keys)))
+  const used = new Set(yield* read((sql) => BalanceChangeTable.selectUsedKeys(sql, keys.map(Uint8Array.fromHex))))
   if (used.size === 0) return batch
   memory.replayMetAt = now
   const isReplay = (pending: Pending) => pending.keys.some((key) => used.has(key))

@@ -7,6 +7,7 @@ import type { Group, Verdict } from "./Writer.ts"
 export interface Pending {
   readonly requests: Group
   readonly accounts: ReadonlyArray<AccountId>
+  /** As they are stored, in hexadecimal. */
   readonly keys: ReadonlyArray<string>
   readonly rows: number
   readonly bytes: number
@@ -22,7 +23,7 @@ export const pendingOf = (requests: Group, deadline: number, answer: Pending["an
     requests.length === 1
       ? accountIds(requests[0]!.intent)
       : [...new Set(requests.flatMap(({ intent }) => accountIds(intent)))],
-  keys: requests.flatMap((request) => idemKeyOf(request) ?? []),
+  keys: requests.flatMap((request) => idemKeyOf(request)?.toHex() ?? []),
   rows: requests.reduce((total, { intent }) => total + rowCount(intent), 0),
   bytes: requests.reduce((total, { intent }) => total + bytesOf(intent), 0),
   deadline,

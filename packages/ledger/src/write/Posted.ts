@@ -2,14 +2,10 @@
 import { type Tail, tailOf } from "@banquo/domain/AccountState"
 import type { BalanceChange } from "@banquo/domain/BalanceChange"
 import type { TransactionId } from "@banquo/domain/BalanceChangeId"
-import type { Currency } from "@banquo/domain/Currency"
 import type { Decision } from "@banquo/domain/Decision"
-import { type BalanceChangeRow, changeOfRow, type CurrencyRow } from "../tables/BalanceChangeTable.ts"
+import { type BalanceChangeRow, changeOfRow } from "../tables/BalanceChangeTable.ts"
 
-/** A row and the currency of its account, which its amounts are in. */
-export interface PostedChange extends BalanceChange {
-  readonly currency: Currency
-}
+export type PostedChange = BalanceChange
 
 export interface Posted {
   readonly transactionId: TransactionId
@@ -20,22 +16,16 @@ export interface Posted {
 }
 
 /** The account as the change left it. */
-export const tailAfter = (change: PostedChange): Tail => tailOf(change, change.currency)
+export const tailAfter = (change: PostedChange): Tail => tailOf(change)
 
-export const postedChangeOfRow = (row: BalanceChangeRow & CurrencyRow): PostedChange => ({
-  ...changeOfRow(row),
-  currency: row.currency,
-})
-
-export const postedOfDecision = ({ changes, heads }: Decision): Posted =>
+export const postedOfDecision = ({ changes }: Decision): Posted =>
   posted(
-    changes.map(({ prevHash: _prevHash, ...change }) => ({ ...change, currency: heads.get(change.acctId)!.currency })),
+    changes.map(({ prevHash: _prevHash, ...change }) => change),
     false,
   )
 
 /** From the rows of one transaction, of which there must be at least one. */
-export const postedOfRows = (rows: ReadonlyArray<BalanceChangeRow & CurrencyRow>): Posted =>
-  posted(rows.map(postedChangeOfRow), true)
+export const postedOfRows = (rows: ReadonlyArray<BalanceChangeRow>): Posted => posted(rows.map(changeOfRow), true)
 
 const posted = (changes: ReadonlyArray<PostedChange>, isReplayed: boolean): Posted => {
   const first = changes[0]

@@ -1,6 +1,6 @@
 /** What requests have brought about before: the same request is carried out once, however often it is sent. */
-import { idemKeyOf, requestHash } from "@banquo/domain/Idempotency"
-import type { Request } from "@banquo/domain/Intent"
+import { idemKeyOf, isWordy, requestHash } from "@banquo/domain/Idempotency"
+import type { Intent, Request } from "@banquo/domain/Intent"
 import { IdempotencyKeyReused } from "@banquo/domain/Refusal"
 import { Effect } from "effect"
 import type { DatabaseUnavailable } from "../database/DatabaseError.ts"
@@ -32,11 +32,31 @@ const selectPostedOf = Effect.fnUntraced(function* (request: Request) {
   const isById = byKey.length === 0 && intent._tag === "OpenAccount" && intent.acctIdIsChosen
   const [found] = isById ? yield* read((sql) => BalanceChangeTable.selectInitial(sql, intent.acctId)) : byKey
   if (found === undefined) return undefined
-  if (found.request_hash === null || !isEqual(found.request_hash, requestHash(intent))) return "reused"
-  return postedOfRows(
+  if (!isSameRequest(intent, found)) return "reused"
+  const posted = postedOfRows(
     yield* read((sql) => BalanceChangeTable.selectTransaction(sql, found.xact_id as Posted["transactionId"])),
   )
+  return isInSaidCurrency(intent, posted) ? posted : "reused"
 })
+
+/** The hash of a request leaves currencies out: to say the account's own asks for nothing, to say another for something else. */
+const isInSaidCurrency = (intent: Intent, { changes }: Posted): boolean => {
+  if ("changes" in intent && intent.changes !== null) {
+    return intent.changes.every(
+      ({ acctId, currency }) =>
+        currency === undefined || changes.every((change) => change.acctId !== acctId || change.currency === currency),
+    )
+  }
+  return !("currency" in intent) || intent.currency === undefined || changes[0]?.currency === intent.currency
+}
+
+/** Where the words that a request was made with are erased, other words cannot be told from them. */
+const isSameRequest = (intent: Intent, row: BalanceChangeTable.UseRow): boolean => {
+  if (row.request_hash === null) return false
+  const isErased = row.texts_salt === null && (row.texts_hash !== null || row.details_hash !== null)
+  if (isErased) return isWordy(intent)
+  return isEqual(row.request_hash, requestHash(intent, isWordy(intent) ? row.texts_salt : null))
+}
 
 const isEqual = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, i) => byte === b[i])
 

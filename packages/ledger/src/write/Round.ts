@@ -2,18 +2,21 @@
  * One try to carry out groups of requests: heads → ids → decide → append. Every program that writes goes this way. Where the
  * heads come from, and what follows a conflict, is the caller's.
  */
+import type { AccountDetails } from "@banquo/domain/Account"
 import type { AccountId } from "@banquo/domain/AccountId"
 import type { AccountState } from "@banquo/domain/AccountState"
 import type { BalanceChangeId } from "@banquo/domain/BalanceChangeId"
 import { decideTogether, HeadsAfter, idsMax, idsUsed, type Refused } from "@banquo/domain/Decide"
 import type { Decision, Heads, Stamp } from "@banquo/domain/Decision"
-import { accountIds, rowCount } from "@banquo/domain/Intent"
+import { accountIds, type ChangeTerms, type Intent, rowCount } from "@banquo/domain/Intent"
 import * as Money from "@banquo/domain/Money"
+import { saltBytes } from "@banquo/domain/Texts"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { Effect, Result } from "effect"
 import type { DatabaseUnavailable } from "../database/DatabaseError.ts"
 import { DbConn, read } from "../database/DbConn.ts"
 import * as LedgerMetrics from "../metrics/LedgerMetrics.ts"
+import * as AccountTable from "../tables/AccountTable.ts"
 import * as BalanceChangeTable from "../tables/BalanceChangeTable.ts"
 import { append } from "./Append.ts"
 import { IsDryRun } from "./DryRun.ts"
@@ -25,8 +28,6 @@ export interface RoundSource {
   readonly remembered: (account: AccountId) => AccountState | undefined
   /** Whether a refusal may be given from remembered heads, because the caller named them; else they are read again first. */
   readonly isGiven: boolean
-  /** Whether the row of an account that is opened is stored already, so that only its first change is appended. */
-  readonly hasAccountRow?: boolean
   /** At least so many unused ids, ascending. */
   readonly takeIds: (count: number) => Effect.Effect<ReadonlyArray<BalanceChangeId>, DatabaseUnavailable, DbConn>
 }
@@ -63,9 +64,7 @@ export const round = (groups: ReadonlyArray<Group>, source: RoundSource, now: nu
     const decisions = rulings.flatMap((ruling) => (Result.isSuccess(ruling) ? ruling.success : []))
     if (decisions.length === 0 || (yield* IsDryRun)) return { rulings, isStored: true }
     const start = performance.now()
-    const isStored = yield* append(
-      source.hasAccountRow === true ? decisions.map((decision) => ({ ...decision, account: null })) : decisions,
-    )
+    const isStored = yield* append(decisions)
     LedgerMetrics.record(LedgerMetrics.commitSeconds, LedgerMetrics.secondsSince(start))
     LedgerMetrics.record(
       LedgerMetrics.batchRows,
@@ -87,12 +86,14 @@ const rule = Effect.fnUntraced(function* (groups: ReadonlyArray<Group>, source: 
     [ledgerId, rows === 0 ? Effect.succeed([]) : source.takeIds(rows), heads.readUnknown(groups)],
     { concurrency: "unbounded" },
   )
+  const saltSeed = crypto.getRandomValues(new Uint8Array(saltBytes))
   let ids: ReadonlyArray<BalanceChangeId> = firstIds
   for (;;) {
     yield* heads.readReversed(groups)
+    yield* heads.readDetails(groups)
     const needed = idsMax(requests, heads, now)
     if (needed > ids.length) ids = yield* source.takeIds(needed)
-    const rulings = ruleOn(groups, heads, { now, ledgerId: id, ids })
+    const rulings = ruleOn(groups, heads, { now, ledgerId: id, ids, saltSeed })
     const refused = groups.filter((_, at) => Result.isFailure(rulings[at]!))
     if (source.isGiven || !(yield* heads.readRemembered(refused))) return rulings
   }
@@ -117,6 +118,7 @@ const ruleOn = (groups: ReadonlyArray<Group>, known: Heads, stamp: Stamp): Reado
 class RoundHeads implements Heads {
   readonly #source: RoundSource
   readonly #read = new Map<AccountId, AccountState | undefined>()
+  readonly #details = new Map<AccountId, AccountDetails>()
   #reversed: ReadonlyMap<string, Money.Money> = new Map()
 
   constructor(source: RoundSource) {
@@ -133,6 +135,10 @@ class RoundHeads implements Heads {
 
   reversed(xactId: BalanceChangeId, acctId: AccountId): Money.Money {
     return this.#reversed.get(`${xactId} ${acctId}`) ?? Money.zero
+  }
+
+  details(acctId: AccountId): AccountDetails | undefined {
+    return this.#details.get(acctId)
   }
 
   readUnknown(groups: ReadonlyArray<Group>) {
@@ -164,8 +170,27 @@ class RoundHeads implements Heads {
     return Effect.map(
       read((sql) => BalanceChangeTable.selectReversed(sql, xactIds)),
       (rows) => {
-        this.#reversed = new Map(rows.map(({ acct_id, amt, xact_id }) => [`${xact_id} ${acct_id}`, Money.fromSum(amt)]))
+        this.#reversed = new Map(
+          rows.map(({ acct_id, amt, xact_id }) => [`${xact_id} ${acct_id}`, Money.fromDecimal(amt)]),
+        )
       },
+    )
+  }
+
+  /** What is said of the accounts that are to be corrected, as of their heads. */
+  readDetails(groups: ReadonlyArray<Group>): Effect.Effect<void, DatabaseUnavailable, DbConn> {
+    const corrected = groups.flatMap((requests) =>
+      requests.flatMap(({ intent }) => (isCorrection(intent) ? (this.get(intent.acctId) ?? []) : [])),
+    )
+    if (corrected.length === 0) return Effect.void
+    return Effect.forEach(
+      corrected,
+      ({ acctId, acctSeq }) =>
+        Effect.map(
+          read((sql) => AccountTable.selectRecord(sql, acctId, acctSeq)),
+          (record) => record !== undefined && this.#details.set(acctId, record),
+        ),
+      { concurrency: "unbounded", discard: true },
     )
   }
 
@@ -180,6 +205,9 @@ class RoundHeads implements Heads {
     )
   }
 }
+
+const isCorrection = (intent: Intent): intent is ChangeTerms =>
+  intent._tag === "ChangeTerms" && (intent.custName !== undefined || intent.custAddress !== undefined)
 
 /** The accounts whose states decide, each once. */
 const accountsOf = (

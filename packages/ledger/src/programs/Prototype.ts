@@ -3,20 +3,20 @@
  * reading the account first, choosing the link to follow and trying again to the caller; `Accounts.ts` and
  * `Transactions.ts` do all of that.
  */
-import type { Account } from "@banquo/domain/Account"
+import type { AccountRecord } from "@banquo/domain/Account"
 import { AccountId } from "@banquo/domain/AccountId"
 import { BalanceChangeId } from "@banquo/domain/BalanceChangeId"
-import { type Currency, scaleOf } from "@banquo/domain/Currency"
+import { type Currency, isoScaleOf } from "@banquo/domain/Currency"
 import type { Decision } from "@banquo/domain/Decision"
 import type { OpenAccountRefusal } from "@banquo/domain/OpenAccount"
 import type { PostTransactionRefusal } from "@banquo/domain/PostTransaction"
-import type { Intent, PostTransaction, Request } from "@banquo/domain/Intent"
+import type { OpenAccount, PostTransaction, Request } from "@banquo/domain/Intent"
 import * as Money from "@banquo/domain/Money"
 import { AccountAlreadyExists, AccountNotFound, AmountOutOfRange } from "@banquo/domain/Refusal"
-import * as Timestamp from "@banquo/domain/Timestamp"
+import { saltBytes } from "@banquo/domain/Texts"
 import { Clock, Effect, Result, Schema } from "effect"
 import * as AccountTable from "../tables/AccountTable.ts"
-import { type CurrencyRow, stateColumns, type StateRow, tailOfRow } from "../tables/BalanceChangeTable.ts"
+import { stateColumns, type StateRow, tailOfRow } from "../tables/BalanceChangeTable.ts"
 import { CurrentActor } from "../write/CurrentActor.ts"
 import { DatabaseUnavailable, defectOf, faultOf, OutcomeUnknown } from "../database/DatabaseError.ts"
 import { DbConn, read, within } from "../database/DbConn.ts"
@@ -59,21 +59,20 @@ export class BalanceMismatch extends Schema.TaggedError<BalanceMismatch>()("Bala
 }
 
 /**
- * Adds an account without its first row; {@link insertInitialBalance} belongs into the same transaction. One INSERT.
- * Names are limited by `@banquo/domain/Customer`.
+ * Says who an account is to belong to; {@link insertInitialBalance} opens it, and belongs into the same transaction. One
+ * INSERT. Names are limited by `@banquo/domain/Customer`.
  */
 export const insertAccount = (
   custName: string,
   custAddress: string,
-  currency: Currency,
 ): Effect.Effect<AccountId, DatabaseUnavailable | OutcomeUnknown, DbConn> =>
   Effect.gen(function* () {
     const { sql } = yield* DbConn
     const acctId = AccountId.make(crypto.randomUUID())
-    const acctCreateTime = Timestamp.fromMillis(yield* Clock.currentTimeMillis)
-    const account: Account = { acctId, custName, custAddress, currency, acctCreateTime, metadata: null }
+    const salt = crypto.getRandomValues(new Uint8Array(saltBytes))
+    const record: AccountRecord = { acctId, acctSeq: 0, custName, custAddress, reference: null, metadata: null, salt }
     if (yield* IsDryRun) return acctId
-    return yield* within(AccountTable.insert(sql, [account])).pipe(
+    return yield* within(AccountTable.insert(sql, [record])).pipe(
       Effect.as(acctId),
       Effect.catch((error): Effect.Effect<never, DatabaseUnavailable | OutcomeUnknown> => {
         const fault = faultOf(error)
@@ -85,31 +84,40 @@ export const insertAccount = (
     )
   })
 
-/** Adds the first row of an account, with an overdraft limit of zero. `initialBalance` is in ten-thousandths. */
+/**
+ * Adds the first row of an account, with an overdraft limit of zero. `initialBalance` is in units of 10^-8; `scale` is the
+ * number of decimals of the account, by default that of ISO 4217. Two SELECTs and one INSERT.
+ */
 export const insertInitialBalance = (
   acctId: AccountId,
   initialBalance: Money.Money,
+  currency: Currency,
+  scale?: number,
 ): Effect.Effect<BalanceChangeId, OpenAccountRefusal | AccountNotFound | AmountOutOfRange | WriteError, DbConn> =>
   Effect.gen(function* () {
-    const account = yield* selectAccountDetails(acctId)
+    const record = yield* selectAccountDetails(acctId)
     if (!Money.isInRange(initialBalance)) return yield* new AmountOutOfRange({ accountId: acctId })
-    const intent: Intent = {
-      ...account,
+    const { salt, ...details } = record
+    const intent: OpenAccount = {
+      ...details,
       _tag: "OpenAccount",
       acctIdIsChosen: false,
-      initialBalance: amountOf(initialBalance, account.currency),
-      overdraftLimit: Money.Amount.make("0"),
+      owner: null,
+      currency,
+      scale: scale ?? null,
+      initialBalance: amountOf(initialBalance, scale ?? isoScaleOf(currency) ?? 0),
+      overdraftLimit: Money.NonNegativeAmount.make("0"),
+      salt: salt ?? undefined,
     }
-    const request: Request = { intent, actor: yield* CurrentActor, idempotencyKey: null }
-    const created = Number(account.acctCreateTime / 1000n)
-    const { isStored, rulings } = yield* round([[request]], { ...readSource, hasAccountRow: true }, created)
+    const request: Request<OpenAccount> = { intent, actor: yield* CurrentActor, idempotencyKey: null }
+    const { isStored, rulings } = yield* round([[request]], readSource, yield* Clock.currentTimeMillis)
     const [ruling] = rulings
     if (Result.isFailure(ruling!)) return yield* Effect.fail(ruling.failure.refusal as OpenAccountRefusal)
     return isStored ? idOf(ruling!.success) : yield* new AccountAlreadyExists({ accountId: acctId })
   })
 
 /**
- * Adds a change after `prevChgId`, the newest one that the caller knows of. Amounts are in ten-thousandths; `balAmt` is the
+ * Adds a change after `prevChgId`, the newest one that the caller knows of. Amounts are in units of 10^-8; `balAmt` is the
  * balance after it, as a check. One SELECT by primary key and one INSERT.
  */
 export const insertBalanceChange = (
@@ -125,8 +133,8 @@ export const insertBalanceChange = (
 > =>
   Effect.gen(function* () {
     const [head] = yield* read((sql) =>
-      sql<StateRow & CurrencyRow>`
-      SELECT c.currency, ${sql.literal(stateColumns)} FROM balance_change b JOIN account c ON c.acct_id = b.acct_id
+      sql<StateRow>`
+      SELECT ${sql.literal(stateColumns)} FROM balance_change b
       WHERE b.bchg_id = ${prevChgId} AND b.acct_id = ${acctId}::UUID`.pipe(
         Effect.flatMap((rows) =>
           withOpenHolds(
@@ -141,7 +149,8 @@ export const insertBalanceChange = (
     const request: Request<PostTransaction> = {
       intent: {
         _tag: "PostTransaction",
-        changes: [{ acctId, amount: amountOf(chgAmt, head.currency) }],
+        changes: [{ acctId, amount: amountOf(chgAmt, head.scale) as Money.NonZeroAmount }],
+        reference: null,
         description: xactDesc ?? null,
         metadata: null,
       },
@@ -166,25 +175,19 @@ export const insertBalanceChange = (
     return isStored ? idOf(ruling!.success) : yield* new PrevChangeTaken({ accountId: acctId, prevChgId })
   })
 
-/** With as many decimals as the currency has, or with more where the amount needs them: `decide` refuses it then. */
-const amountOf = (money: Money.Money, currency: Currency): Money.Amount => {
-  const scale = scaleOf(currency)
-  const fits = money % 10n ** BigInt(Money.decimals - scale) === 0n
-  return Money.format(money, fits ? scale : Money.decimals)
-}
+/** With as many decimals as the account has, or with more where the amount needs them: `decide` refuses it then. */
+const amountOf = (money: Money.Money, scale: number): Money.Amount =>
+  Money.format(money, Money.fits(money, scale) ? scale : Money.decimals)
 
 const idOf = ([decision]: ReadonlyArray<Decision>): BalanceChangeId => decision!.changes[0]!.bchgId
 
-/** What was said of an account when it was opened. */
+/** What is said of an account now. */
 export const selectAccountDetails = (
   acctId: AccountId,
-): Effect.Effect<Account, AccountNotFound | DatabaseUnavailable, DbConn> =>
+): Effect.Effect<AccountRecord, AccountNotFound | DatabaseUnavailable, DbConn> =>
   Effect.gen(function* () {
-    const [row] = yield* read(
-      (sql) => sql<AccountTable.AccountRow>`
-      SELECT ${sql.literal(AccountTable.accountColumns)} FROM account c WHERE c.acct_id = ${acctId}::UUID`,
-    )
-    return row === undefined ? yield* new AccountNotFound({ accountId: acctId }) : AccountTable.accountOfRow(row)
+    const record = yield* read((sql) => AccountTable.selectRecord(sql, acctId, Number.MAX_SAFE_INTEGER))
+    return record ?? (yield* new AccountNotFound({ accountId: acctId }))
   })
 
 /** The newest change of an account, which holds its state. */

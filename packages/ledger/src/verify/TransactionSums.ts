@@ -1,0 +1,99 @@
+/** That transactions are whole and make no money, and that reversals take back no more than there was. */
+import type { AccountId } from "@banquo/domain/AccountId"
+import type { BalanceChangeId, TransactionId } from "@banquo/domain/BalanceChangeId"
+import { isReversedTooFar, transactionFaultsOf } from "@banquo/domain/ChainCheck"
+import type { Currency } from "@banquo/domain/Currency"
+import * as Money from "@banquo/domain/Money"
+import { PgTypes } from "@effect/sql-pg"
+import { Effect } from "effect"
+import { array } from "../database/ArrayParameter.ts"
+import { read } from "../database/DbConn.ts"
+import type { Report } from "./Fault.ts"
+
+/** Transactions that are read at a time. */
+const pageMax = 500
+
+interface LegRow {
+  readonly bchg_id: bigint
+  readonly xact_id: bigint
+  readonly xact_rows: number
+  readonly acct_id: AccountId
+  readonly currency: Currency
+  readonly chg_amt: string
+}
+
+const int8s = (ids: ReadonlyArray<bigint>) => array(PgTypes.OID.int8, ids)
+
+/** All changes of transactions. */
+const selectLegs = (xactIds: ReadonlyArray<bigint>) =>
+  read(
+    (sql) => sql<LegRow>`
+      SELECT b.bchg_id, b.xact_id, b.xact_rows, b.acct_id, b.currency, b.chg_amt::TEXT AS chg_amt FROM balance_change b
+      WHERE b.bchg_id = ANY(${int8s(xactIds)}::INT8[]) AND b.xact_id = b.bchg_id
+      UNION ALL
+      SELECT b.bchg_id, b.xact_id, b.xact_rows, b.acct_id, b.currency, b.chg_amt::TEXT AS chg_amt FROM balance_change b
+      WHERE b.xact_id = ANY(${int8s(xactIds)}::INT8[]) AND b.xact_rows > 1 AND b.xact_id <> b.bchg_id`,
+  )
+
+export const verifyTransactions = (report: Report) =>
+  Effect.gen(function* () {
+    let transactions = 0
+    let last = 0n
+    for (;;) {
+      const after = last
+      const ids = yield* read(
+        (sql) => sql<{ readonly xact_id: bigint }>`
+          SELECT DISTINCT b.xact_id FROM balance_change b
+          WHERE b.xact_rows > 1 AND b.xact_id > ${after} ORDER BY b.xact_id LIMIT ${BigInt(pageMax)}`,
+      )
+      if (ids.length === 0) return transactions
+      const legs = Map.groupBy(yield* selectLegs(ids.map(({ xact_id }) => xact_id)), ({ xact_id }) => xact_id)
+      for (const [xactId, rows] of legs) {
+        for (const kind of transactionFaultsOf(rows.map(legOfRow))) report(kind, `transaction ${xactId}`)
+      }
+      transactions += ids.length
+      last = ids.at(-1)!.xact_id
+      if (ids.length < pageMax) return transactions
+    }
+  })
+
+const legOfRow = (row: LegRow) => ({
+  bchgId: row.bchg_id as BalanceChangeId,
+  xactId: row.xact_id as TransactionId,
+  xactRows: Number(row.xact_rows),
+  chgAmt: Money.fromDecimal(row.chg_amt),
+  currency: row.currency,
+})
+
+export const verifyReversals = (report: Report) =>
+  Effect.gen(function* () {
+    let last = 0n
+    for (;;) {
+      const after = last
+      const ids = yield* read(
+        (sql) => sql<{ readonly xact_id: bigint }>`
+          SELECT DISTINCT b.reverses_xact_id AS xact_id FROM balance_change b
+          WHERE b.reverses_xact_id IS NOT NULL AND b.reverses_xact_id > ${after}
+          ORDER BY b.reverses_xact_id LIMIT ${BigInt(pageMax)}`,
+      )
+      if (ids.length === 0) return
+      const reversed = ids.map(({ xact_id }) => xact_id)
+      const moved = new Map(
+        (yield* selectLegs(reversed))
+          .filter(({ chg_amt }) => Money.fromDecimal(chg_amt) !== 0n)
+          .map((leg) => [`${leg.xact_id} ${leg.acct_id}`, Money.fromDecimal(leg.chg_amt)]),
+      )
+      const taken = yield* read(
+        (sql) => sql<{ readonly xact_id: bigint; readonly acct_id: AccountId; readonly taken: string }>`
+          SELECT b.reverses_xact_id AS xact_id, b.acct_id, sum(b.chg_amt)::TEXT AS taken FROM balance_change b
+          WHERE b.reverses_xact_id = ANY(${int8s(reversed)}::INT8[]) GROUP BY b.reverses_xact_id, b.acct_id`,
+      )
+      for (const row of taken) {
+        if (isReversedTooFar(moved.get(`${row.xact_id} ${row.acct_id}`), Money.fromDecimal(row.taken))) {
+          report("reversed too far", `transaction ${row.xact_id}, account ${row.acct_id}`)
+        }
+      }
+      last = reversed.at(-1)!
+      if (ids.length < pageMax) return
+    }
+  })
