@@ -12,6 +12,7 @@ import * as Report from "./Report.ts"
 import * as Restarts from "./Restarts.ts"
 import { runAll } from "./Run.ts"
 import { casesOf, scenarios } from "./Scenario.ts"
+import * as Verification from "./Verification.ts"
 
 /** Seconds of the measured window. */
 const secondsDefault = { full: 10, quick: 2 }
@@ -141,10 +142,32 @@ const restarts = Command.make(
   Command.withDescription("Restart instances behind a balancer under load, and audit what their clients were told"),
 )
 
+const verification = Command.make(
+  "verify",
+  {
+    rows: Flag.Int("rows").pipe(Flag.withDescription("Single changes"), Flag.withDefault(300_000)),
+    transfers: Flag.Int("transfers").pipe(Flag.withDescription("Of two changes each"), Flag.withDefault(100_000)),
+    runs: Flag.Int("runs").pipe(Flag.withDescription("How often each is verified"), Flag.withDefault(3)),
+  },
+  ({ rows, runs, transfers }) =>
+    Effect.gen(function* () {
+      const database = yield* Database.make
+      const filled = yield* fill(database, rows)
+      for (const count of [0, transfers]) {
+        yield* Verification.transfer(database, filled, count)
+        for (let run = 0; run < runs; run++) {
+          const measured = yield* Verification.measure(database, filled)
+          yield* Console.log(Verification.lineOf(measured))
+          if (measured.verified.faultsFound > 0) yield* Effect.sync(() => (process.exitCode = 1))
+        }
+      }
+    }).pipe(Effect.scoped),
+).pipe(Command.withDescription("Verify a ledger of single changes, then of transfers too, and print the rows a second"))
+
 const faultsOf = (entry: Entry): ReadonlyArray<string> =>
   entry._tag === "Measured" && entry.measurement.audit !== null ? faultLines(entry.measurement.audit.faults) : []
 
-Command.run(bench.pipe(Command.withSubcommands([restarts])), { version: "0.1.0" }).pipe(
+Command.run(bench.pipe(Command.withSubcommands([restarts, verification])), { version: "0.1.0" }).pipe(
   Effect.provide(NodeServices.layer),
   NodeRuntime.runMain({
     teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) ? Number(process.exitCode ?? 0) : 1),

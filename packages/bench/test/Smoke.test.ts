@@ -5,10 +5,12 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Database from "../src/Database.ts"
+import { fill } from "../src/Fill.ts"
 import * as Machine from "../src/Machine.ts"
 import * as Report from "../src/Report.ts"
 import { runAll } from "../src/Run.ts"
 import { casesOf, scenarios } from "../src/Scenario.ts"
+import * as Verification from "../src/Verification.ts"
 
 it.live("runs a scenario, audits it and writes the report", () =>
   Effect.gen(function* () {
@@ -67,6 +69,12 @@ it.live("runs a scenario, audits it and writes the report", () =>
     })
     assert.include(readFileSync(join(directory, "README.md"), "utf8"), section)
     assert.isTrue(existsSync(join(directory, "measurements.json")))
+
+    const filled = yield* fill(database, 300)
+    yield* Verification.transfer(database, filled, 20)
+    const measured = yield* Verification.measure(database, filled)
+    assert.deepInclude(measured.verified, { accounts: 300, changes: 340, transactions: 20, faultsFound: 0 })
+    assert.match(Verification.lineOf(measured), /^340 changes, 20 transactions of several, 0 faults: \d+ rows\/s, /)
   }),
 )
 

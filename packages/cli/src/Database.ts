@@ -1,4 +1,4 @@
-import { embeddedDatabase } from "#EmbeddedDatabase"
+import { embeddedDatabase, runningDatabase } from "#EmbeddedDatabase"
 import { DbConn } from "@banquo/ledger/DbConn"
 import { migrate } from "@banquo/ledger/Migrator"
 import { Context, Duration, Effect, Layer, Option } from "effect"
@@ -61,6 +61,11 @@ const layerEmbedded = (options: { readonly isMigrating: boolean; readonly connec
 
 /** For the service: may read and append, nothing more. */
 export const layerOfService = layerGiven({ isMigrating: false })
+
+/** For the verifier: beside a service, also on the embedded database. */
+export const layerOfVerifier = Layer.catchTag(layerOfService, "AlreadyRunning", () =>
+  Layer.unwrap(Effect.map(runningDatabase, ({ appUrl }) => DbConn.layerUrl({ url: appUrl }))),
+)
 
 /** For migrations: as the owner of the schema. */
 export const layerOfOwner = layerGiven({ isMigrating: true })

@@ -7,3 +7,5 @@ export const embeddedDatabase = Config.fail(
       "set DATABASE_URL to postgres://user:password@host:port/database; this build has no embedded database to fall back on",
   }),
 )
+
+export const runningDatabase = embeddedDatabase

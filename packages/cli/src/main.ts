@@ -5,7 +5,7 @@ import { Cause, Config, Console, Effect, Exit, Layer, Option } from "effect"
 import { CliError, Command } from "effect/cli"
 import { HttpServer } from "effect/http"
 import manifest from "../package.json" with { type: "json" }
-import { DatabaseName, layerOfOwner, layerOfService, migrateAndLog } from "./Database.ts"
+import { DatabaseName, layerOfOwner, layerOfService, layerOfVerifier, migrateAndLog } from "./Database.ts"
 import { greeting } from "./Greeting.ts"
 import { ServeConfig } from "./ServeConfig.ts"
 import * as Telemetry from "./Telemetry.ts"
@@ -46,7 +46,7 @@ const migrate = Command.make("migrate", {}, () =>
 ).pipe(Command.withDescription("Bring the database to the schema of this build; as its owner"))
 
 const verify = Command.make("verify", {}, () =>
-  verifyAndLog.pipe(Effect.provide(layerOfService.pipe(Layer.provideMerge(Telemetry.layer)))),
+  verifyAndLog.pipe(Effect.provide(layerOfVerifier.pipe(Layer.provideMerge(Telemetry.layer)))),
 ).pipe(
   Command.withDescription(
     "Read the whole ledger and prove that it is whole; exits with 1 and names the first bad row if not",

@@ -67,6 +67,12 @@ it.live(
       assert.strictEqual(yield* intruder.exited, 1)
       assert.match(intruder.stderr(), new RegExp(`^banquo: .*in use by the running process ${first.pid}\\n$`))
 
+      // Its ledger can be verified while it serves.
+      const verifier = yield* run(["verify"], env)
+      assert.strictEqual(yield* verifier.exited, 0, verifier.stderr())
+      assert.include(verifier.stdout(), "the ledger is sound: 2 accounts, 3 changes")
+      assert.strictEqual((yield* get(`${first.url}/readyz`)).status, 200)
+
       first.signal("SIGINT")
       assert.strictEqual(yield* first.exited, 0)
       assert.strictEqual(first.stderr(), "")

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto"
 import { mkdtemp, open as openFile, readdir, readFile, rename, rm } from "node:fs/promises"
 import { join } from "node:path"
 import * as Binaries from "./Binaries.ts"
-import { StartFailed } from "./EmbeddedPostgresError.ts"
+import { DirectoryUnusable, StartFailed } from "./EmbeddedPostgresError.ts"
 import { attempt, type Home, locate, own, syncDirectory } from "./Home.ts"
 import * as ServerProcesses from "./ServerProcesses.ts"
 import * as ServiceLock from "./ServiceLock.ts"
@@ -44,6 +44,14 @@ export const open = Effect.fnUntraced(function* (directory: string) {
   )
   yield* attempt(path)(() => own(home, path))
   return { ...home, binaries, passwords, log: { path, fd: handle.fd } } satisfies Cluster
+})
+
+/** What is needed to connect to the cluster of `directory`, which another service has locked. */
+export const find = Effect.fnUntraced(function* (directory: string) {
+  const home = yield* locate(directory)
+  const passwords = yield* readPasswords(home)
+  if (passwords === undefined) return yield* new DirectoryUnusable({ directory, reason: "there is no cluster in it" })
+  return { ...home, passwords }
 })
 
 const passwordFile = "banquo-passwords.json"

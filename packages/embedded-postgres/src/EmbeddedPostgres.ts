@@ -52,6 +52,21 @@ export class EmbeddedPostgres extends Context.Service<
     Layer.effect(EmbeddedPostgres, make(options))
 }
 
+/**
+ * The database of a directory that another process serves, and stops when it likes. Fails with `StartFailed` while that one is
+ * not ready.
+ */
+export const findRunning = ({ directory }: Pick<Options, "directory">): Effect.Effect<Running, EmbeddedPostgresError> =>
+  Effect.gen(function* () {
+    const cluster = yield* Cluster.find(resolve(directory))
+    const { isReady, port } = yield* Postmaster.status(cluster)
+    if (!isReady) return yield* new StartFailed({ reason: "the server of another process is not ready", log: "" })
+    const { app, owner } = Provision.urls(cluster, port)
+    return { appUrl: app, ownerUrl: owner }
+  })
+
+export type Running = Pick<EmbeddedPostgres["Service"], "appUrl" | "ownerUrl">
+
 const make = Effect.fnUntraced(function* (options: Options) {
   const cluster = yield* Cluster.open(resolve(options.directory))
   const postmaster = yield* Postmaster.make(cluster)

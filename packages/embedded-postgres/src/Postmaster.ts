@@ -101,13 +101,19 @@ const exit = (child: ChildProcess) =>
     return Effect.sync(() => child.off("exit", done))
   })
 
-// What pg_ctl does: the server writes its state into postmaster.pid, and tells nobody.
 const accepting = (cluster: Cluster, child: ChildProcess) =>
+  status(cluster).pipe(
+    Effect.map(({ isReady, pid }) => isReady && pid === String(child.pid)),
+    Effect.repeat({ until: (ready) => ready, schedule: Schedule.spaced("10 millis") }),
+  )
+
+/** What pg_ctl does: the server writes its state into postmaster.pid, and tells nobody. */
+export const status = ({ data }: Pick<Cluster, "data">) =>
   Effect.promise(async () => {
-    const text = await readFile(join(cluster.data, "postmaster.pid"), "utf8").catch(() => "")
+    const text = await readFile(join(data, "postmaster.pid"), "utf8").catch(() => "")
     const lines = text.split("\n")
-    return lines[0] === String(child.pid) && lines[7]?.trim() === "ready"
-  }).pipe(Effect.repeat({ until: (ready) => ready, schedule: Schedule.spaced("10 millis") }))
+    return { pid: lines[0], port: Number(lines[3]), isReady: lines[7]?.trim() === "ready" }
+  })
 
 const stop = Effect.fnUntraced(function* (cluster: Cluster, child: ChildProcess) {
   child.kill("SIGINT")

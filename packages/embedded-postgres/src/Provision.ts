@@ -22,7 +22,7 @@ export interface Urls {
 const url = (role: string, password: string, port: number, name = database) =>
   Redacted.make(`postgres://${role}:${password}@127.0.0.1:${port}/${name}`, { label: `${role} url` })
 
-export const urls = ({ passwords }: Cluster, port: number): Urls => ({
+export const urls = ({ passwords }: Pick<Cluster, "passwords">, port: number): Urls => ({
   superuser: url(superuserRole, passwords.superuser, port),
   owner: url(ownerRole, passwords.owner, port),
   app: url(appRole, passwords.app, port),

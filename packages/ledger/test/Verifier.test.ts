@@ -1,23 +1,67 @@
 /** A ledger that was written by the service is sound; each kind of damage, done by its owner, is named with its place. */
-import { amount, EUR, open, USD } from "@banquo/testing/Ledger"
+import { Currency } from "@banquo/domain/Currency"
+import * as Timestamp from "@banquo/domain/Timestamp"
+import { amount, EUR, key, open, USD } from "@banquo/testing/Ledger"
+import { hasPython } from "@banquo/testing/Python"
 import { fixtureName } from "@banquo/testing/StatementRecorder"
 import * as TestDatabase from "@banquo/testing/TestDatabase"
 import { assert, layer } from "@effect/vitest"
 import { Data, Effect, Layer } from "effect"
 import { DbConn } from "../src/database/DbConn.ts"
 import { makeAccount } from "../src/programs/Accounts.ts"
-import { captureHold, placeHold, releaseHold } from "../src/programs/Holds.ts"
+import { captureHold, increaseHold, placeHold, releaseHold } from "../src/programs/Holds.ts"
 import { reverseTransaction } from "../src/programs/Reversals.ts"
 import { changeTerms } from "../src/programs/Terms.ts"
 import { postTransaction } from "../src/programs/Transactions.ts"
 import { verifyPageMax } from "../src/verify/Chains.ts"
 import { type FaultKind, faultKinds } from "../src/verify/Fault.ts"
 import { verify } from "../src/verify/Verifier.ts"
+import { verifyByPython } from "./PythonVerifier.ts"
 
 const moreAccounts = verifyPageMax + 5
 
+/** What the damage is not done to: every other kind of row, and the largest and oddest of what a row may hold. */
+const others = Effect.gen(function* () {
+  const bank = yield* open("0", {
+    overdraftLimit: null,
+    metadata: { "\u{1F4B8}": "10", "\uFFFD": "", é: "e\u0301", a: "\n" },
+  })
+  const coin = yield* makeAccount({
+    customerName: "Zoë",
+    customerAddress: '"1"\\\u{10FFFF}',
+    currency: Currency.make("SATS"),
+    scale: 8,
+    owner: "customer-9",
+    reference: "DE02 1203",
+    initialBalance: amount("99999999999999999999.99999999"),
+    overdraftLimit: amount("0.00000001"),
+  })
+  const { acctId } = coin.account
+  const negative = yield* open("-0.01", { overdraftLimit: amount("1") })
+  yield* postTransaction({
+    changes: [
+      { acctId: bank, amount: amount("-1") },
+      { acctId: negative, amount: amount("1") },
+    ],
+    effectiveTime: Timestamp.parse("0001-01-01T00:00:00.000001Z")!,
+    valueDate: "2026-11-26",
+    idempotencyKey: key(),
+    reference: "e\u0301 \u{1F4B8}",
+  })
+  yield* postTransaction({ changes: [{ acctId, amount: amount("-0.00000001") }], idempotencyKey: key() })
+  yield* changeTerms(negative, { overdraftLimit: null, reason: "the bank's own" })
+  const { hold } = yield* placeHold({ acctId, amount: amount("5") })
+  yield* increaseHold(hold.holdId, { amount: amount("1") })
+  yield* captureHold(hold.holdId, { amount: amount("6") })
+  yield* changeTerms(bank, { status: "frozen" })
+})
+
+/** The rows of {@link others}: openings and what follows them. */
+const [otherAccounts, otherChanges] = [3, 3 + 2 + 1 + 1 + 3 + 1]
+
 /** One of everything, and more than one page. */
 const fill = Effect.gen(function* () {
+  yield* others
   const a = yield* open("100", { owner: "customer-7" })
   const b = yield* open("100")
   const move = (sum: string) =>
@@ -317,21 +361,34 @@ const plants: ReadonlyArray<Plant> = [
 
 class RolledBack extends Data.TaggedError("RolledBack")<{
   readonly verified: Effect.Success<ReturnType<typeof verify>>
+  readonly byPython: { readonly exitCode: number | null; readonly stderr: string } | undefined
 }> {}
+
+/** What both verifiers say of damage, which is taken back. */
+const judge = <E, R>(damage: Effect.Effect<unknown, E, R>) =>
+  DbConn.use(({ sql, transaction }) =>
+    transaction(
+      Effect.gen(function* () {
+        yield* damage
+        const byPython = hasPython ? yield* verifyByPython(sql) : undefined
+        return yield* new RolledBack({ verified: yield* verify(), byPython })
+      }),
+    ).pipe(Effect.catchTag("RolledBack", Effect.succeed)),
+  )
 
 layer(asOwner, { excludeTestServices: true })("verify", (it) => {
   it.effect("a ledger of everything is sound, and each kind of damage is found where it was done", () =>
     Effect.gen(function* () {
-      const { sql, transaction } = yield* DbConn
+      const { sql } = yield* DbConn
       yield* disarm
       const filled = yield* fill
       const done: Array<number> = []
       const sound = yield* verify((progress) => Effect.sync(() => void done.push(progress.done)))
       assert.deepStrictEqual(sound, {
-        accounts: moreAccounts + 3,
+        accounts: otherAccounts + moreAccounts + 3,
         // Each has a first one; a, b: two transfers and a reversal each; a: two holds, a capture and a release; b: terms.
-        changes: moreAccounts + 3 + 6 + 4 + 1,
-        transactions: 3,
+        changes: otherChanges + moreAccounts + 3 + 6 + 4 + 1,
+        transactions: 4,
         faults: [],
         faultsFound: 0,
       })
@@ -343,12 +400,7 @@ layer(asOwner, { excludeTestServices: true })("verify", (it) => {
       assert.strictEqual(done.at(-1), 1)
 
       for (const { how, kind, place, sql: statement } of plants) {
-        const { verified } = yield* transaction(
-          Effect.gen(function* () {
-            yield* sql.unsafe(statement(filled)).unprepared
-            return yield* new RolledBack({ verified: yield* verify() })
-          }),
-        ).pipe(Effect.catchTag("RolledBack", Effect.succeed))
+        const { byPython, verified } = yield* judge(sql.unsafe(statement(filled)).unprepared)
         const where = `${kind}: ${how}: ${JSON.stringify(verified.faults)}`
         const found = verified.faults.filter((fault) => fault.kind === kind)
         assert.isNotEmpty(found, where)
@@ -356,6 +408,7 @@ layer(asOwner, { excludeTestServices: true })("verify", (it) => {
           found.some((fault) => fault.place.includes(place(filled))),
           where,
         )
+        if (byPython !== undefined) assert.strictEqual(byPython.exitCode, 1, where)
         // One bad row is not one fault for each that comes after it.
         assert.isAtMost(verified.faultsFound, 12, where)
       }
@@ -363,17 +416,27 @@ layer(asOwner, { excludeTestServices: true })("verify", (it) => {
     }),
   )
 
+  it.effect.skipIf(!hasPython)("a verifier in Python, written by BYTES.md alone, sees the same ledger", () =>
+    Effect.gen(function* () {
+      const { accounts, changes, transactions } = yield* verify()
+      const { exitCode, stderr, stdout } = yield* DbConn.use(({ sql }) => verifyByPython(sql))
+      assert.strictEqual(exitCode, 0, stderr)
+      const seen = `${accounts} accounts, ${changes} changes, ${transactions} transactions of several changes`
+      assert.strictEqual(stdout, `the ledger is sound: ${seen}\n`)
+    }),
+  )
+
   it.effect("texts and details that were erased, with their salts, leave the ledger sound", () =>
     Effect.gen(function* () {
-      const { sql, transaction } = yield* DbConn
-      const { verified } = yield* transaction(
-        Effect.gen(function* () {
-          yield* sql`UPDATE balance_change SET reference = NULL, description = NULL, metadata = NULL, texts_salt = NULL`
-          yield* sql`UPDATE account SET cust_name = '', cust_address = '', reference = NULL, metadata = NULL, salt = NULL`
-          return yield* new RolledBack({ verified: yield* verify() })
-        }),
-      ).pipe(Effect.catchTag("RolledBack", Effect.succeed))
+      const { sql } = yield* DbConn
+      const { byPython, verified } = yield* judge(
+        Effect.all([
+          sql`UPDATE balance_change SET reference = NULL, description = NULL, metadata = NULL, texts_salt = NULL`,
+          sql`UPDATE account SET cust_name = '', cust_address = '', reference = NULL, metadata = NULL, salt = NULL`,
+        ]),
+      )
       assert.deepStrictEqual(verified.faults, [])
+      if (byPython !== undefined) assert.strictEqual(byPython.exitCode, 0, byPython.stderr)
     }),
   )
 

@@ -376,25 +376,25 @@ export const reviewed: ReadonlyArray<Statement> = [
     plan: "A range of the primary key, of no more rows than the page has changes.",
   },
   {
-    sql: `SELECT DISTINCT b.xact_id FROM balance_change b WHERE b.xact_rows > 1 AND b.xact_id > $1
-      ORDER BY b.xact_id LIMIT $2`,
-    why: "What is committed beyond the place while pages are read is read or not; either is whole.",
+    sql: `SELECT b.bchg_id, b.xact_id, b.xact_rows, b.currency, b.chg_amt::TEXT AS chg_amt FROM balance_change b
+      WHERE b.xact_rows > 1 AND (b.xact_id, b.bchg_id) > ($1::INT8, $2::INT8) ORDER BY b.xact_id, b.bchg_id LIMIT $3`,
+    why: "Rows of a transaction come by one INSERT, and never change: a page that has one of them could have all.",
     plan: "The partial index on xact_id, whose condition is said, in its order, from a place on.",
-  },
-  {
-    sql: `SELECT b.bchg_id, b.xact_id, b.xact_rows, b.acct_id, b.currency, b.chg_amt::TEXT AS chg_amt FROM balance_change b
-      WHERE b.bchg_id = ANY($1::INT8[]) AND b.xact_id = b.bchg_id
-      UNION ALL
-      SELECT b.bchg_id, b.xact_id, b.xact_rows, b.acct_id, b.currency, b.chg_amt::TEXT AS chg_amt FROM balance_change b
-      WHERE b.xact_id = ANY($2::INT8[]) AND b.xact_rows > 1 AND b.xact_id <> b.bchg_id`,
-    why: "Rows of a transaction come by one INSERT, and never change.",
-    plan: "One look at the primary key for each, and at the partial index on xact_id.",
   },
   {
     sql: `SELECT DISTINCT b.reverses_xact_id AS xact_id FROM balance_change b
       WHERE b.reverses_xact_id IS NOT NULL AND b.reverses_xact_id > $1 ORDER BY b.reverses_xact_id LIMIT $2`,
     why: "As for transactions.",
     plan: "The partial index on reverses_xact_id, whose condition is said, in its order, from a place on.",
+  },
+  {
+    sql: `SELECT b.xact_id, b.acct_id, b.chg_amt::TEXT AS chg_amt FROM balance_change b
+      WHERE b.bchg_id = ANY($1::INT8[]) AND b.xact_id = b.bchg_id AND b.chg_amt <> 0
+      UNION ALL
+      SELECT b.xact_id, b.acct_id, b.chg_amt::TEXT AS chg_amt FROM balance_change b
+      WHERE b.xact_id = ANY($2::INT8[]) AND b.xact_rows > 1 AND b.xact_id <> b.bchg_id AND b.chg_amt <> 0`,
+    why: "Rows of a transaction come by one INSERT, and never change.",
+    plan: "One look at the primary key for each, and at the partial index on xact_id.",
   },
   {
     sql: `SELECT b.reverses_xact_id AS xact_id, b.acct_id, sum(b.chg_amt)::TEXT AS taken FROM balance_change b

@@ -5,6 +5,7 @@
  * so no two different records have the same bytes.
  */
 import { sha256 } from "#sha256"
+import { compareBytes } from "./Bytes.ts"
 
 const utf8 = new TextEncoder()
 
@@ -152,9 +153,3 @@ const bufferBytesMax = 64 * 1024
 
 /** Of a hexadecimal digit, by its code: `0` is 48, `a` is 97. */
 const nibbleOf = (code: number): number => (code < 58 ? code - 48 : code - 87)
-
-const compareBytes = (a: Uint8Array, b: Uint8Array): number => {
-  const shorter = Math.min(a.length, b.length)
-  for (let i = 0; i < shorter; i++) if (a[i] !== b[i]) return a[i]! - b[i]!
-  return a.length - b.length
-}

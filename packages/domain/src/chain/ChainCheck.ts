@@ -5,6 +5,7 @@
 import type { AccountDetails } from "../account/Account.ts"
 import type { AccountId } from "../account/AccountId.ts"
 import type { BalanceChange } from "./BalanceChange.ts"
+import { areEqualBytes } from "./Bytes.ts"
 import { changeHash, genesisHash } from "./ChangeHash.ts"
 import { detailsHash, hasTexts, textsHash } from "../text/Texts.ts"
 import * as Money from "../money/Money.ts"
@@ -78,7 +79,7 @@ export class ChainCheck {
     if (row.prevBchgId !== (prev?.bchgId ?? null)) faults.push("broken link")
     const isSum = row.balance === (prev?.balance ?? 0n) + row.chgAmt && row.held === (prev?.held ?? 0n) + row.heldAmt
     if (!isSum) faults.push("wrong balance")
-    if (!isEqual(changeHash(row, this.#prevHash), row.chgHash)) faults.push("wrong hash")
+    if (!areEqualBytes(changeHash(row, this.#prevHash), row.chgHash)) faults.push("wrong hash")
     if (prev !== undefined && row.chgCreateTime <= prev.chgCreateTime) faults.push("time runs back")
     if (row.effectiveTime > row.chgCreateTime) faults.push("not yet")
     if (prev !== undefined && !isSameAccount(prev, row)) faults.push("another asset")
@@ -97,9 +98,6 @@ export class ChainCheck {
   }
 }
 
-const isEqual = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.length === b.length && a.every((byte, at) => byte === b[at])
-
 const isSameAccount = (a: BalanceChange, b: BalanceChange): boolean =>
   a.currency === b.currency && a.scale === b.scale && a.owner === b.owner
 
@@ -113,12 +111,12 @@ const amountsFit = ({ balance, chgAmt, held, heldAmt, overdraftLimit, scale }: B
 /** Texts that were erased left their hash behind, and no salt. */
 const areTextsIntact = (row: BalanceChange): boolean => {
   if (row.textsHash === null) return !hasTexts(row)
-  return row.textsSalt === null ? !hasTexts(row) : isEqual(textsHash(row, row.textsSalt), row.textsHash)
+  return row.textsSalt === null ? !hasTexts(row) : areEqualBytes(textsHash(row, row.textsSalt), row.textsHash)
 }
 
 /** Whether what is said of an account is what its change was made with. `salt`: `null` once it is erased. */
 export const areDetailsIntact = (details: AccountDetails, salt: Uint8Array | null, hash: Uint8Array): boolean =>
-  salt === null || isEqual(detailsHash(details, salt), hash)
+  salt === null || areEqualBytes(detailsHash(details, salt), hash)
 
 /** What a row does to the open holds that it may not. */
 const holdFaultOf = (

@@ -61,8 +61,11 @@ export const PositiveAmount = Amount.check(
 ).pipe(Schema.brand("NonZeroAmount"), Schema.brand("NonNegativeAmount"), Schema.brand("PositiveAmount"))
 export type PositiveAmount = typeof PositiveAmount.Type
 
+/** By scale, how many units of Money its smallest amount is. */
+const unitsOfScale = Array.from({ length: decimals + 1 }, (_, scale) => 10n ** BigInt(decimals - scale))
+
 /** Whether an amount needs no more than so many decimals. */
-export const fits = (money: Money, scale: number): boolean => money % 10n ** BigInt(decimals - scale) === 0n
+export const fits = (money: Money, scale: number): boolean => money === 0n || 0n === money % unitsOfScale[scale]!
 
 /** How many decimals the caller wrote: `"1.50"` has two. */
 export const decimalsOf = (amount: Amount): number => {
@@ -80,7 +83,7 @@ export const fromAmount = (amount: Amount): Money => {
 
 /** A decimal string with exactly `scale` decimals. `money` must not need more; {@link format} asserts it. */
 export const format = (money: Money, scale: number): Amount => {
-  const cut = 10n ** BigInt(decimals - scale)
+  const cut = unitsOfScale[scale]!
   // Without the amount: what a defect says is logged.
   if (money % cut !== 0n) throw new RangeError(`an amount does not fit ${scale} decimals`)
   const scaled = money / cut

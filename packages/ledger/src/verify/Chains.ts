@@ -11,7 +11,7 @@ import { type BalanceChangeRow, changeColumns, changeOfRow } from "../tables/Bal
 import type { Report } from "./Fault.ts"
 
 /** Rows that are read at a time: all of a part that is in memory, twice. */
-export const verifyPageMax = 1000
+export const verifyPageMax = 250
 
 /** Accounts whose ids are above `after`, up to and including `upTo`. */
 export interface Range {

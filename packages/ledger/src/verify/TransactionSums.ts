@@ -10,50 +10,39 @@ import { array } from "../database/ArrayParameter.ts"
 import { read } from "../database/DbConn.ts"
 import type { Report } from "./Fault.ts"
 
-/** Transactions that are read at a time. */
+/** Changes that are read at a time, and transactions that were reversed. */
 const pageMax = 500
 
 interface LegRow {
   readonly bchg_id: bigint
   readonly xact_id: bigint
   readonly xact_rows: number
-  readonly acct_id: AccountId
   readonly currency: Currency
   readonly chg_amt: string
 }
 
-const int8s = (ids: ReadonlyArray<bigint>) => array(PgTypes.OID.int8, ids)
-
-/** All changes of transactions. */
-const selectLegs = (xactIds: ReadonlyArray<bigint>) =>
-  read(
-    (sql) => sql<LegRow>`
-      SELECT b.bchg_id, b.xact_id, b.xact_rows, b.acct_id, b.currency, b.chg_amt::TEXT AS chg_amt FROM balance_change b
-      WHERE b.bchg_id = ANY(${int8s(xactIds)}::INT8[]) AND b.xact_id = b.bchg_id
-      UNION ALL
-      SELECT b.bchg_id, b.xact_id, b.xact_rows, b.acct_id, b.currency, b.chg_amt::TEXT AS chg_amt FROM balance_change b
-      WHERE b.xact_id = ANY(${int8s(xactIds)}::INT8[]) AND b.xact_rows > 1 AND b.xact_id <> b.bchg_id`,
-  )
-
+/** Transactions of several changes, in the order of their ids. One of a single change cannot be wrong by itself. */
 export const verifyTransactions = (report: Report) =>
   Effect.gen(function* () {
     let transactions = 0
-    let last = 0n
+    /** The last transaction of a page may go on in the next one. */
+    let open: ReadonlyArray<LegRow> = []
     for (;;) {
-      const after = last
-      const ids = yield* read(
-        (sql) => sql<{ readonly xact_id: bigint }>`
-          SELECT DISTINCT b.xact_id FROM balance_change b
-          WHERE b.xact_rows > 1 AND b.xact_id > ${after} ORDER BY b.xact_id LIMIT ${BigInt(pageMax)}`,
+      const last = open.at(-1)
+      const page = yield* read(
+        (sql) => sql<LegRow>`
+          SELECT b.bchg_id, b.xact_id, b.xact_rows, b.currency, b.chg_amt::TEXT AS chg_amt FROM balance_change b
+          WHERE b.xact_rows > 1 AND (b.xact_id, b.bchg_id) > (${last?.xact_id ?? 0n}::INT8, ${last?.bchg_id ?? 0n}::INT8)
+          ORDER BY b.xact_id, b.bchg_id LIMIT ${BigInt(pageMax)}`,
       )
-      if (ids.length === 0) return transactions
-      const legs = Map.groupBy(yield* selectLegs(ids.map(({ xact_id }) => xact_id)), ({ xact_id }) => xact_id)
-      for (const [xactId, rows] of legs) {
-        for (const kind of transactionFaultsOf(rows.map(legOfRow))) report(kind, `transaction ${xactId}`)
+      const isLast = page.length < pageMax
+      const groups = [...Map.groupBy([...open, ...page], ({ xact_id }) => xact_id)]
+      for (const [xactId, legs] of isLast ? groups : groups.slice(0, -1)) {
+        for (const kind of transactionFaultsOf(legs.map(legOfRow))) report(kind, `transaction ${xactId}`)
+        transactions += 1
       }
-      transactions += ids.length
-      last = ids.at(-1)!.xact_id
-      if (ids.length < pageMax) return transactions
+      if (isLast) return transactions
+      open = groups.at(-1)![1]
     }
   })
 
@@ -64,6 +53,8 @@ const legOfRow = (row: LegRow) => ({
   chgAmt: Money.fromDecimal(row.chg_amt),
   currency: row.currency,
 })
+
+const int8s = (ids: ReadonlyArray<bigint>) => array(PgTypes.OID.int8, ids)
 
 export const verifyReversals = (report: Report) =>
   Effect.gen(function* () {
@@ -78,11 +69,15 @@ export const verifyReversals = (report: Report) =>
       )
       if (ids.length === 0) return
       const reversed = ids.map(({ xact_id }) => xact_id)
-      const moved = new Map(
-        (yield* selectLegs(reversed))
-          .filter(({ chg_amt }) => Money.fromDecimal(chg_amt) !== 0n)
-          .map((leg) => [`${leg.xact_id} ${leg.acct_id}`, Money.fromDecimal(leg.chg_amt)]),
+      const originals = yield* read(
+        (sql) => sql<Pick<LegRow, "xact_id" | "chg_amt"> & { readonly acct_id: AccountId }>`
+          SELECT b.xact_id, b.acct_id, b.chg_amt::TEXT AS chg_amt FROM balance_change b
+          WHERE b.bchg_id = ANY(${int8s(reversed)}::INT8[]) AND b.xact_id = b.bchg_id AND b.chg_amt <> 0
+          UNION ALL
+          SELECT b.xact_id, b.acct_id, b.chg_amt::TEXT AS chg_amt FROM balance_change b
+          WHERE b.xact_id = ANY(${int8s(reversed)}::INT8[]) AND b.xact_rows > 1 AND b.xact_id <> b.bchg_id AND b.chg_amt <> 0`,
       )
+      const moved = new Map(originals.map((leg) => [`${leg.xact_id} ${leg.acct_id}`, Money.fromDecimal(leg.chg_amt)]))
       const taken = yield* read(
         (sql) => sql<{ readonly xact_id: bigint; readonly acct_id: AccountId; readonly taken: string }>`
           SELECT b.reverses_xact_id AS xact_id, b.acct_id, sum(b.chg_amt)::TEXT AS taken FROM balance_change b

@@ -1,6 +1,7 @@
 /**
  * How decided rows are stored: by one statement, all of them or none, and only upon the very rows that they were decided on.
  */
+import { areEqualBytes } from "@banquo/domain/Bytes"
 import type { SealedChange } from "@banquo/domain/ChangeHash"
 import type { Decision } from "@banquo/domain/Decision"
 import { Data, Effect } from "effect"
@@ -62,14 +63,12 @@ class Undone extends Data.TaggedError("Undone") {}
 const readBack = Effect.fnUntraced(function* ({ acctId, acctSeq, chgHash }: SealedChange) {
   const hash = yield* read((sql) => BalanceChangeTable.selectHash(sql, acctId, acctSeq))
   if (hash === undefined) return "nothing"
-  if (!isEqual(hash, chgHash)) return "another"
+  if (!areEqualBytes(hash, chgHash)) return "another"
   yield* awaitDurability
   return "ours"
 })
 
 const isOurs = (row: SealedChange) => Effect.map(readBack(row), (found) => found === "ours")
-
-const isEqual = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, i) => byte === b[i])
 
 /**
  * Inside a transaction of the caller's, a savepoint keeps a conflict from spoiling what the caller did before. Where the

@@ -1,4 +1,5 @@
 /** What requests have brought about before: the same request is carried out once, however often it is sent. */
+import { areEqualBytes } from "@banquo/domain/Bytes"
 import { idemKeyOf, isWordy, requestHash } from "@banquo/domain/Idempotency"
 import type { Intent, Request } from "@banquo/domain/Intent"
 import { IdempotencyKeyReused } from "@banquo/domain/Refusal"
@@ -55,10 +56,8 @@ const isSameRequest = (intent: Intent, row: BalanceChangeTable.UseRow): boolean 
   if (row.request_hash === null) return false
   const isErased = row.texts_salt === null && (row.texts_hash !== null || row.details_hash !== null)
   if (isErased) return isWordy(intent)
-  return isEqual(row.request_hash, requestHash(intent, isWordy(intent) ? row.texts_salt : null))
+  return areEqualBytes(row.request_hash, requestHash(intent, isWordy(intent) ? row.texts_salt : null))
 }
-
-const isEqual = (a: Uint8Array, b: Uint8Array): boolean => a.length === b.length && a.every((byte, i) => byte === b[i])
 
 /**
  * Fails with `error`, that what the request names is not there or not fit for it; but idempotency comes first: with
