@@ -359,11 +359,11 @@ const refused: ReadonlyArray<Refused> = [
   },
   { name: "a FLOW of nothing", rows: next({ chg_amt: "0" }), ...flavor },
   { name: "a FLOW that holds", rows: next({ held_amt: "1", held: "1" }), ...flavor },
-  { name: "a FLOW of a hold", rows: next({ hold_id: "1" }), ...flavor },
+  { name: "a FLOW of a hold", rows: next({ hold_id: "1" }), ...hold },
   {
     name: "a HOLD without a hold",
     rows: next({ chg_flavor: "'HOLD'", chg_amt: "0", held_amt: "1", held: "1" }),
-    ...flavor,
+    ...hold,
   },
   {
     name: "a HOLD that moves money",
@@ -388,7 +388,7 @@ const refused: ReadonlyArray<Refused> = [
   {
     name: "a CAPTURE without a hold",
     rows: next({ chg_flavor: "'CAPTURE'", chg_amt: "-1", held_amt: "-1" }),
-    ...flavor,
+    ...hold,
   },
   {
     name: "a RELEASE that moves money",
@@ -403,7 +403,7 @@ const refused: ReadonlyArray<Refused> = [
   {
     name: "a RELEASE without a hold",
     rows: next({ chg_flavor: "'RELEASE'", chg_amt: "0", held_amt: "-1" }),
-    ...flavor,
+    ...hold,
   },
   {
     name: "the first HOLD of a hold without an expiry",
@@ -430,7 +430,7 @@ const refused: ReadonlyArray<Refused> = [
   },
   { name: "TERMS that move money", rows: next({ chg_flavor: "'TERMS'" }), ...flavor },
   { name: "TERMS that hold", rows: next({ chg_flavor: "'TERMS'", chg_amt: "0", held_amt: "1", held: "1" }), ...flavor },
-  { name: "TERMS of a hold", rows: next({ chg_flavor: "'TERMS'", chg_amt: "0", hold_id: "1" }), ...flavor },
+  { name: "TERMS of a hold", rows: next({ chg_flavor: "'TERMS'", chg_amt: "0", hold_id: "1" }), ...hold },
   { name: "a flavor that there is not", rows: next({ chg_flavor: "'GIFT'" }), state: "22P02" },
 
   {
