@@ -12,8 +12,8 @@ export const faultsMax = 20
 /** Larger bodies have their lengths judged before they are decoded. Decoding a smaller one costs 3 ms at most. */
 export const uncheckedBytesMax = 16 * 1024
 
-/** Members of an object that are looked at when its faults are told: more than any object of the API has. */
-const membersMax = 64
+/** Most members of an object whose names its schema lists: more than any object of the API has. */
+export const membersMax = 64
 
 export interface Fault {
   readonly path: ReadonlyArray<PropertyKey>
@@ -21,24 +21,35 @@ export interface Fault {
 }
 
 /**
- * The first array or map in a body that is longer than its schema allows. Costs a step for each member that has a limit
- * inside, and no more.
+ * The first array, map or object in a body that has more in it than its schema allows. Goes where the schema goes and no
+ * deeper, however deep the body is. Costs a step for each member that the schema knows.
  */
 export const findTooLong = (ast: SchemaAST.AST, value: unknown): Fault | undefined => {
-  if (!hasLimit(ast)) return undefined
-  if (SchemaAST.isArrays(ast) && Array.isArray(value)) {
-    const max = maxOf(ast, "effect/schema/isMaxLength", "maxLength")
-    if (max !== undefined && value.length > max) return { path: [], message: `Expected at most ${max} elements` }
-    const [element] = ast.rest
-    if (element === undefined || !hasLimit(element)) return undefined
-    for (let at = 0; at < value.length; at++) {
-      const found = findTooLong(element, value[at])
-      if (found !== undefined) return within(at, found)
-    }
+  if (SchemaAST.isArrays(ast) && Array.isArray(value)) return findTooLongInArray(ast, value)
+  return SchemaAST.isObjects(ast) && isObject(value) ? findTooLongInObject(ast, value) : undefined
+}
+
+const findTooLongInArray = (ast: SchemaAST.Arrays, value: ReadonlyArray<unknown>): Fault | undefined => {
+  const max = maxOf(ast, "effect/schema/isMaxLength", "maxLength")
+  if (max !== undefined && value.length > max) return { path: [], message: `Expected at most ${max} elements` }
+  const [element] = ast.rest
+  if (element === undefined) return undefined
+  for (let at = 0; at < value.length; at++) {
+    const found = findTooLong(element, value[at])
+    if (found !== undefined) return within(at, found)
   }
-  if (!SchemaAST.isObjects(ast) || !isObject(value)) return undefined
+  return undefined
+}
+
+const findTooLongInObject = (ast: SchemaAST.Objects, value: { readonly [key: string]: unknown }): Fault | undefined => {
+  const keys = Object.keys(value)
   const max = maxOf(ast, "effect/schema/isMaxProperties", "maxProperties")
-  if (max !== undefined && Object.keys(value).length > max) return { path: [], message: `Expected at most ${max} keys` }
+  if (max !== undefined && keys.length > max) return { path: [], message: `Expected at most ${max} keys` }
+  if (keys.length > membersMax && ast.indexSignatures.length === 0) {
+    const names = new Set(ast.propertySignatures.map(({ name }) => name))
+    const unknown = keys.find((key) => !names.has(key))
+    if (unknown !== undefined) return { path: [unknown], message: "Expected no excess property" }
+  }
   for (const { name, type } of ast.propertySignatures) {
     const found = findTooLong(type, value[name as string])
     if (found !== undefined) return within(name, found)
@@ -47,21 +58,6 @@ export const findTooLong = (ast: SchemaAST.AST, value: unknown): Fault | undefin
 }
 
 const within = (key: PropertyKey, { message, path }: Fault): Fault => ({ path: [key, ...path], message })
-
-const limited = new WeakMap<SchemaAST.AST, boolean>()
-
-/** Whether arrays or maps of a limited length are anywhere in a schema. */
-const hasLimit = (ast: SchemaAST.AST): boolean => {
-  const known =
-    limited.get(ast) ??
-    (SchemaAST.isArrays(ast)
-      ? maxOf(ast, "effect/schema/isMaxLength", "maxLength") !== undefined || ast.rest.some(hasLimit)
-      : SchemaAST.isObjects(ast) &&
-        (maxOf(ast, "effect/schema/isMaxProperties", "maxProperties") !== undefined ||
-          ast.propertySignatures.some(({ type }) => hasLimit(type))))
-  limited.set(ast, known)
-  return known
-}
 
 /** What a check of a node allows at most. */
 const maxOf = (ast: SchemaAST.AST, id: string, key: string): number | undefined => {
@@ -94,7 +90,7 @@ export const findFaults = (ast: SchemaAST.AST, value: unknown): ReadonlyArray<Fa
     if (element === undefined || !Array.isArray(elements)) continue
     for (let at = 0; at < elements.length && faults.length < faultsMax; at++) {
       // The first is still there in what was decoded without the others.
-      if (at > 0) faults.push(...faultsOf(element, trimmed(elements[at]), [name, at]))
+      if (at > 0) faults.push(...faultsOf(element, elements[at], [name, at]))
     }
   }
   return faults.slice(0, faultsMax)
@@ -128,18 +124,6 @@ const decoderOf = (ast: SchemaAST.AST) => {
 const withoutElements = (value: unknown): unknown =>
   isObject(value)
     ? Object.fromEntries(
-        Object.entries(value)
-          .slice(0, membersMax)
-          .map(([key, member]) => [key, Array.isArray(member) ? member.slice(0, 1).map(trimmed) : trimmed(member)]),
-      )
-    : value
-
-/** Objects with so many members that their schema refuses them for the first of these already. */
-const trimmed = (value: unknown): unknown =>
-  isObject(value)
-    ? Object.fromEntries(
-        Object.entries(value)
-          .slice(0, membersMax)
-          .map(([key, member]) => [key, trimmed(member)]),
+        Object.entries(value).map(([key, member]) => [key, Array.isArray(member) ? member.slice(0, 1) : member]),
       )
     : value

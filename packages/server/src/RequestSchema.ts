@@ -35,6 +35,12 @@ export const invalidRequest = (place: Fault["in"], issue: SchemaIssue.Issue): Ef
 export const refused = (place: Fault["in"], name: string, detail: string): Effect.Effect<InvalidRequest> =>
   problemOf([{ in: place, pointer: pointerOf([name]), detail }])
 
+/** The problem of a JSON value that has more in it than its schema allows; `undefined` if it has not. */
+export const tooLong = (ast: SchemaAST.AST, value: unknown): Effect.Effect<InvalidRequest> | undefined => {
+  const fault = BodyFaults.findTooLong(ast, value)
+  return fault === undefined ? undefined : problemOf([bodyFault(fault)])
+}
+
 /** The problem of a JSON value that its schema refused: its first {@link faultsMax} faults. */
 export const invalidJson = (
   ast: SchemaAST.AST,
@@ -57,12 +63,16 @@ export const layer = Layer.succeed(RequestSchema, (httpEffect, { endpoint }) => 
   return Effect.flatMap(HttpServerRequest.ParsedSearchParams, (query) => {
     const unknown = endpoint.query === undefined ? Object.keys(query) : []
     if (unknown.length > 0) return refuseFor(unknown.slice(0, faultsMax).map(unknownParameter))
-    const judged = Effect.catch(httpEffect, orRefuse(body))
-    return body === undefined
-      ? judged
-      : Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
-          isLarge(request) ? Effect.andThen(refuseTooLong(body, request), judged) : judged,
-        )
+    if (body === undefined) return Effect.catch(httpEffect, orRefuse)
+    return Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+      if (!isLarge(request)) return Effect.catch(httpEffect, orRefuseBody(body, parsedBody(request)))
+      return Effect.flatMap(parsedBody(request), (value) => {
+        const problem = tooLong(body, value)
+        return problem === undefined
+          ? Effect.catch(httpEffect, orRefuseBody(body, Effect.succeed(value)))
+          : Effect.flatMap(problem, Effect.fail)
+      })
+    })
   })
 })
 
@@ -80,7 +90,7 @@ const isLarge = ({ headers }: HttpServerRequest.HttpServerRequest): boolean =>
   !(Number(headers["content-length"]) <= BodyFaults.uncheckedBytesMax) &&
   (headers["content-type"] ?? "application/json").startsWith("application/json")
 
-/** The text of a body is kept: to read it twice costs its parsing only. */
+/** The text of a body is kept: to read it twice costs its parsing only. `undefined`: it is not JSON. */
 const parsedBody = (request: HttpServerRequest.HttpServerRequest): Effect.Effect<unknown> =>
   Effect.map(Effect.orDie(request.text), (text): unknown => {
     try {
@@ -90,24 +100,19 @@ const parsedBody = (request: HttpServerRequest.HttpServerRequest): Effect.Effect
     }
   })
 
-const refuseTooLong = (body: SchemaAST.AST, request: HttpServerRequest.HttpServerRequest) =>
-  Effect.flatMap(parsedBody(request), (value) => {
-    const fault = BodyFaults.findTooLong(body, value)
-    return fault === undefined ? Effect.void : refuseFor([bodyFault(fault)])
-  })
+const orRefuse = <E>(error: E): Effect.Effect<never, E | InvalidRequest | InternalError> =>
+  HttpApiError.HttpApiSchemaError.is(error) ? refuse(error) : Effect.fail(error)
 
-const orRefuse =
-  (body: SchemaAST.AST | undefined) =>
-  <E>(error: E): Effect.Effect<never, E | InvalidRequest | InternalError, HttpServerRequest.HttpServerRequest> => {
-    if (!HttpApiError.HttpApiSchemaError.is(error)) return Effect.fail(error)
-    if (error.kind !== "Payload" || body === undefined) return refuse(error)
-    return HttpServerRequest.HttpServerRequest.pipe(
-      Effect.flatMap(parsedBody),
-      Effect.flatMap((value) =>
-        value === undefined ? refuse(error) : Effect.flatMap(invalidJson(body, value, error.cause.issue), Effect.fail),
-      ),
-    )
-  }
+const orRefuseBody =
+  (body: SchemaAST.AST, parsed: Effect.Effect<unknown>) =>
+  <E>(error: E): Effect.Effect<never, E | InvalidRequest | InternalError> =>
+    HttpApiError.HttpApiSchemaError.is(error) && error.kind === "Payload"
+      ? Effect.flatMap(parsed, (value) =>
+          value === undefined
+            ? refuse(error)
+            : Effect.flatMap(invalidJson(body, value, error.cause.issue), Effect.fail),
+        )
+      : orRefuse(error)
 
 const unknownParameter = (name: string): Fault => ({
   in: "query",

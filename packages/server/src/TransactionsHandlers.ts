@@ -23,7 +23,7 @@ import { Draining } from "./Draining.ts"
 import { ledgerContext } from "./LedgerContext.ts"
 import { orProblem, problemOf } from "./Problems.ts"
 import { RequestId } from "./RequestId.ts"
-import { invalidJson, invalidRequest } from "./RequestSchema.ts"
+import { invalidJson, invalidRequest, tooLong } from "./RequestSchema.ts"
 import { logFailure } from "./Responses.ts"
 import { written } from "./Written.ts"
 
@@ -158,15 +158,19 @@ const postGathered = (lines: Arr.NonEmptyReadonlyArray<Line>) =>
   })
 
 /** A line that is not a transaction is refused by itself, as any other. */
-const readLine = (line: Line): Effect.Effect<Result.Result<StreamItem, typeof Verdict.Type>> =>
-  Result.isFailure(line)
-    ? Effect.map(refuseRest(line.failure), Result.fail)
-    : decodeItem(line.success).pipe(
+const readLine = (line: Line): Effect.Effect<Result.Result<StreamItem, typeof Verdict.Type>> => {
+  if (Result.isFailure(line)) return Effect.map(refuseRest(line.failure), Result.fail)
+  const { success: value } = line
+  const problem = tooLong(NewStreamItem.ast, value)
+  return problem !== undefined
+    ? Effect.map(problem, refusedLine)
+    : decodeItem(value).pipe(
         Effect.map((item) => Result.succeed(item)),
-        Effect.catch(({ issue }) =>
-          Effect.map(invalidJson(NewStreamItem.ast, line.success, issue), (problem) => Result.fail(notMade(problem))),
-        ),
+        Effect.catch(({ issue }) => Effect.map(invalidJson(NewStreamItem.ast, value, issue), refusedLine)),
       )
+}
+
+const refusedLine = (problem: Problem.InvalidRequest) => Result.fail(notMade(problem))
 
 /** The server stops before the lines have come to their end. */
 class Closing extends Data.TaggedError("Closing") {}

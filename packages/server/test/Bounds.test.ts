@@ -11,6 +11,7 @@ const noOne = "00000000-0000-4000-8000-00000000dead"
 const many = (count: number, text: string) => Array.from({ length: count }, () => text).join(",")
 const whole = `{"account_id":"${noOne}","amount":"1"}`
 const keys = (count: number) => Array.from({ length: count }, (_, at) => `"k${at}":""`).join(",")
+const nested = (depth: number) => `${'{"a":'.repeat(depth)}1${"}".repeat(depth)}`
 
 /** The body, the path, and where the first fault is. */
 const bodies: ReadonlyArray<readonly [name: string, path: string, body: string, pointer: string]> = [
@@ -51,6 +52,32 @@ const bodies: ReadonlyArray<readonly [name: string, path: string, body: string, 
     "/changes/0/require/k0",
   ],
   ["80 000 unknown members of an account", "/v1/accounts", `{${keys(80_000)}}`, "/k0"],
+  [
+    "80 000 unknown members of a change in a batch",
+    `${transactions}/batch`,
+    `{"mode":"atomic","transactions":[{"changes":[{${keys(80_000)}}]}]}`,
+    "/transactions/0/changes/0/k0",
+  ],
+  [
+    "100 changes of 60 unknown members in a batch",
+    `${transactions}/batch`,
+    `{"mode":"atomic","transactions":[{"changes":[${many(100, `{${keys(60)}}`)}]}]}`,
+    "/transactions/0/changes/0/k0",
+  ],
+  ["an unknown member 150 000 deep", transactions, `{"changes":[${whole}],"x":${nested(150_000)}}`, "/x"],
+  [
+    "an amount 2 500 deep",
+    transactions,
+    `{"changes":[{"account_id":"${noOne}","amount":${nested(2_500)}}]}`,
+    "/changes/0/amount",
+  ],
+  [
+    "a value of metadata 150 000 deep",
+    transactions,
+    `{"changes":[${whole}],"metadata":{"k":${nested(150_000)}}}`,
+    "/metadata/k",
+  ],
+  ["a body 150 000 deep", transactions, nested(150_000), "/a"],
 ]
 
 layer(TestServer.layer, { excludeTestServices: true })("a body that is too much", (it) => {
@@ -80,6 +107,8 @@ layer(TestServer.layer, { excludeTestServices: true })("a body that is too much"
       const lines = [
         `{"changes":[${many(20_000, "{}")}]}`,
         `{"changes":[${many(100, "{}")}]}`,
+        `{"changes":[${whole}],"x":${nested(10_000)}}`,
+        `{"changes":[${whole}],"metadata":{${keys(5_000)}}}`,
         `{"changes":[{"account_id":"${account_id}","amount":"1"}]}`,
       ]
       const answer = yield* request("POST", `${transactions}/batch`, {
@@ -92,7 +121,7 @@ layer(TestServer.layer, { excludeTestServices: true })("a body that is too much"
         .map((line) => JSON.parse(line) as { status: number; problem?: { errors: ReadonlyArray<{ pointer: string }> } })
       assert.deepStrictEqual(
         verdicts.map(({ status }) => status),
-        [400, 400, 201],
+        [400, 400, 400, 400, 201],
       )
       assert.deepStrictEqual(
         verdicts[0]!.problem!.errors.map(({ pointer }) => pointer),
