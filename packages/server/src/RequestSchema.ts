@@ -3,6 +3,7 @@
 import "effect/schema/SchemaJITCompiler/enable"
 import { RequestSchema } from "@banquo/api/Api"
 import { InternalError, InvalidRequest, type InvalidValue } from "@banquo/api/Problem"
+import * as Metadata from "@banquo/domain/Metadata"
 import { Effect, Layer, type SchemaAST, SchemaIssue } from "effect"
 import { HttpServerRequest } from "effect/http"
 import { HttpApiError, type HttpApiEndpoint } from "effect/http-api"
@@ -132,10 +133,16 @@ const refuse = (error: HttpApiError.HttpApiSchemaError): Effect.Effect<never, In
 
 const isRequestPart = (kind: string): kind is keyof typeof places => kind in places
 
+/** Longest key that is told as it was sent, in UTF-16 code units: longer ones are cut, or they would be most of an answer. */
+const keyLengthMax = Metadata.keyLengthMax
+
+const shortened = (key: string): string =>
+  key.length <= keyLengthMax ? key : `${key.slice(0, keyLengthMax).toWellFormed()}…`
+
 /** RFC 6901: `/changes/0/amount`. */
 const pointerOf = (path: ReadonlyArray<PropertyKey | { readonly key: PropertyKey }>): string =>
   path
-    .map((segment) => String(typeof segment === "object" ? segment.key : segment))
+    .map((segment) => shortened(String(typeof segment === "object" ? segment.key : segment)))
     .map((key) => `/${key.replaceAll("~", "~0").replaceAll("/", "~1")}`)
     .join("")
 

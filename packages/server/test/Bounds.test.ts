@@ -80,6 +80,13 @@ const bodies: ReadonlyArray<readonly [name: string, path: string, body: string, 
   ["a body 150 000 deep", transactions, nested(150_000), "/a"],
 ]
 
+/** Where the faults of one more member of a transaction are told to be, in an answer that stays small. */
+const pointersFor = (member: string) =>
+  Effect.map(post(transactions, `{"changes":[${whole}],${member}}`), (answer) => {
+    assert.isBelow(answer.text.length, 2_000)
+    return assertProblem(answer, 400, "invalid_request").errors!.map(({ pointer }) => pointer)
+  })
+
 layer(TestServer.layer, { excludeTestServices: true })("a body that is too much", (it) => {
   for (const [name, path, body, pointer] of bodies) {
     it.effect(`${name}: at most 20 faults are told, nothing is written, and others are answered`, () =>
@@ -128,6 +135,15 @@ layer(TestServer.layer, { excludeTestServices: true })("a body that is too much"
         ["/changes"],
       )
       assert.lengthOf(verdicts[1]!.problem!.errors, 20)
+    }),
+  )
+
+  it.effect("keys are told as they were sent up to the longest that a map may have; longer ones are cut", () =>
+    Effect.gen(function* () {
+      const [longest, tooLong] = ["k".repeat(100), "k".repeat(1_000_000)]
+      assert.deepStrictEqual(yield* pointersFor(`"${longest}":1`), [`/${longest}`])
+      assert.deepStrictEqual(yield* pointersFor(`"${tooLong}":1`), [`/${longest}…`])
+      assert.include(yield* pointersFor(`"metadata":{"${tooLong}":1}`), `/metadata/${longest}…`)
     }),
   )
 
