@@ -1,5 +1,6 @@
 import { AccountId } from "@banquo/domain/AccountId"
-import { accountStatuses, type Tail } from "@banquo/domain/AccountState"
+import type { Tail } from "@banquo/domain/AccountState"
+import { accountStatuses } from "@banquo/domain/AccountStatus"
 import type * as Domain from "@banquo/domain/Account"
 import { AccountIdFromString } from "@banquo/domain/AccountId"
 import { Currency, Scale } from "@banquo/domain/Currency"

@@ -5,7 +5,7 @@
  */
 import { AccountIdFromString } from "@banquo/domain/AccountId"
 import { BalanceChangeIdFromString } from "@banquo/domain/BalanceChangeId"
-import { IdempotencyKey } from "@banquo/domain/Idempotency"
+import { IdempotencyKey } from "@banquo/domain/IdempotencyKey"
 import { TimestampFromString } from "@banquo/domain/Timestamp"
 import { ByteSize, Schema, SchemaTransformation } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiMiddleware, HttpApiSchema, OpenApi } from "effect/http-api"

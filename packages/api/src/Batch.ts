@@ -1,4 +1,4 @@
-import { IdempotencyKey } from "@banquo/domain/Idempotency"
+import { IdempotencyKey } from "@banquo/domain/IdempotencyKey"
 import { Schema } from "effect"
 import * as Problem from "./Problem.ts"
 import { DryRun, DryRunFlag } from "./DryRun.ts"

@@ -1,5 +1,5 @@
 import { AccountId } from "@banquo/domain/AccountId"
-import { accountStatuses } from "@banquo/domain/AccountState"
+import { accountStatuses } from "@banquo/domain/AccountStatus"
 import { type BalanceChange, chgFlavors } from "@banquo/domain/BalanceChange"
 import { BalanceChangeIdFromString } from "@banquo/domain/BalanceChangeId"
 import { Currency } from "@banquo/domain/Currency"

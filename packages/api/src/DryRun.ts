@@ -1,6 +1,6 @@
 /** Writes that are judged and not made. */
 import { AccountId } from "@banquo/domain/AccountId"
-import { accountStatuses } from "@banquo/domain/AccountState"
+import { accountStatuses } from "@banquo/domain/AccountStatus"
 import { type BalanceChange, chgFlavors } from "@banquo/domain/BalanceChange"
 import { Currency } from "@banquo/domain/Currency"
 import { Amount } from "@banquo/domain/Money"

@@ -3,7 +3,7 @@
  * whether the same request may succeed later, `request_id` what to quote to the operator.
  */
 import { AccountId } from "@banquo/domain/AccountId"
-import { accountStatuses } from "@banquo/domain/AccountState"
+import { accountStatuses } from "@banquo/domain/AccountStatus"
 import { BalanceChangeIdFromString } from "@banquo/domain/BalanceChangeId"
 import { comparisons, conditionSubjects } from "@banquo/domain/Condition"
 import { Currency, Scale } from "@banquo/domain/Currency"

@@ -3,7 +3,8 @@
  * than it was said to be; nothing that was refused may be there; and the chains must be whole.
  */
 import { Actor } from "@banquo/domain/Actor"
-import { idemKey, IdempotencyKey } from "@banquo/domain/Idempotency"
+import { idemKey } from "@banquo/domain/Idempotency"
+import { IdempotencyKey } from "@banquo/domain/IdempotencyKey"
 import type { AccountId } from "@banquo/domain/AccountId"
 import type { BalanceChange } from "@banquo/domain/BalanceChange"
 import { ChainCheck, isReversedTooFar, linkFaults, transactionFaults } from "@banquo/domain/ChainCheck"

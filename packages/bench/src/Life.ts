@@ -4,7 +4,7 @@
  */
 import type { Asked } from "./Attempt.ts"
 import * as Random from "./Random.ts"
-import type { Ask, Workload } from "./Workload.ts"
+import type { Ask, Workload } from "./Ask.ts"
 
 /** How far back the clients remember, each kind of thing. */
 const rememberedMax = 60

@@ -13,7 +13,8 @@ import { changesOf, type TransactionJson } from "./Answer.ts"
 import type { Acknowledged, Attempt, Look, Outcome } from "./Attempt.ts"
 import type { Latency, LoadOptions, LoadResult, Message } from "./Load.ts"
 import * as Random from "./Random.ts"
-import { type Ask, type Made, make as makeWorkload } from "./Workload.ts"
+import { make as makeWorkload } from "./Workload.ts"
+import type { Ask, Made } from "./Ask.ts"
 
 const options = workerData as LoadOptions
 const random = Random.make(options.seed)

@@ -1,5 +1,6 @@
 /** What clients ask for: an endless series of requests for each kind of work. */
-import type { Asked, Attempt, Outcome } from "./Attempt.ts"
+import type { Ask, Workload, Write } from "./Ask.ts"
+import type { Asked } from "./Attempt.ts"
 import * as Life from "./Life.ts"
 import * as Random from "./Random.ts"
 
@@ -26,36 +27,6 @@ export const replayedMax = 1_000
 
 /** One in so many transfers asks for more than there is. */
 const refusedOneIn = 50
-
-/** A transaction that a request asks for. */
-export interface Write {
-  readonly key: string
-  readonly asked: Attempt["asked"]
-}
-
-export type Ask =
-  | {
-      readonly _tag: "Post"
-      /** Default: POST. */
-      readonly method?: "PATCH"
-      readonly path: string
-      readonly body: string
-      readonly writes: readonly [Write]
-    }
-  | { readonly _tag: "Batch"; readonly path: string; readonly body: string; readonly writes: ReadonlyArray<Write> }
-  | { readonly _tag: "Read"; readonly path: string; readonly acctId: string }
-
-export interface Workload {
-  readonly next: () => Ask
-  /** To be told how each request ended, and what later ones may be about. */
-  readonly ended: (ask: Ask, outcome: Outcome, made: Made) => void
-}
-
-/** What the answer to a write names. */
-export interface Made {
-  readonly transactionId?: string
-  readonly holdId?: string
-}
 
 export interface WorkloadOptions {
   readonly name: WorkloadName

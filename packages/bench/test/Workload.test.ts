@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Random from "../src/Random.ts"
 import { casesOf, isTopFor, scenarios } from "../src/Scenario.ts"
-import { type Ask, make, type WorkloadName, workloads } from "../src/Workload.ts"
+import { make, type WorkloadName, workloads } from "../src/Workload.ts"
+import type { Ask } from "../src/Ask.ts"
 
 const accounts = Array.from({ length: 1_000 }, (_, index) => `account-${index}`)
 const names = Object.keys(workloads) as ReadonlyArray<WorkloadName>

@@ -1,5 +1,6 @@
 import { Actor } from "@banquo/domain/Actor"
-import { idemKey, IdempotencyKey } from "@banquo/domain/Idempotency"
+import { idemKey } from "@banquo/domain/Idempotency"
+import { IdempotencyKey } from "@banquo/domain/IdempotencyKey"
 import { DbConn } from "@banquo/ledger/DbConn"
 import { assert, layer } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Redacted } from "effect"

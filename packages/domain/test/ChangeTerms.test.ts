@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type AccountState, type AccountStatus, accountStatuses } from "../src/account/AccountState.ts"
+import type { AccountState } from "../src/account/AccountState.ts"
+import { type AccountStatus, accountStatuses } from "../src/account/AccountStatus.ts"
 import type { ChangeTerms } from "../src/request/Intent.ts"
 import * as Money from "../src/money/Money.ts"
 import {

@@ -1,12 +1,12 @@
 /** Generators of the values that the laws are held against. */
 import { Arbitrary, Schema } from "effect"
 import { AccountId } from "../src/account/AccountId.ts"
-import { accountStatuses } from "../src/account/AccountState.ts"
+import { accountStatuses } from "../src/account/AccountStatus.ts"
 import { Actor } from "../src/request/Actor.ts"
 import { chgFlavors, type UnsealedChange } from "../src/chain/BalanceChange.ts"
 import { BalanceChangeId } from "../src/chain/BalanceChangeId.ts"
 import { Currency } from "../src/money/Currency.ts"
-import { IdempotencyKey } from "../src/request/Idempotency.ts"
+import { IdempotencyKey } from "../src/request/IdempotencyKey.ts"
 import { comparisons, type Condition, conditionSubjects } from "../src/request/Condition.ts"
 import type {
   CaptureHold,

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { AccountState, AccountStatus } from "../src/account/AccountState.ts"
+import type { AccountState } from "../src/account/AccountState.ts"
+import type { AccountStatus } from "../src/account/AccountStatus.ts"
 import { Currency, isoScaleOf } from "../src/money/Currency.ts"
 import { decide } from "../src/decide/Decide.ts"
 import type { OpenAccount, PostTransaction, Request } from "../src/request/Intent.ts"

@@ -4,7 +4,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import type { AccountId } from "../src/account/AccountId.ts"
-import type { AccountState, AccountStatus } from "../src/account/AccountState.ts"
+import type { AccountState } from "../src/account/AccountState.ts"
+import type { AccountStatus } from "../src/account/AccountStatus.ts"
 import type { Condition } from "../src/request/Condition.ts"
 import { Currency } from "../src/money/Currency.ts"
 import { openHoldsMax } from "../src/account/Hold.ts"

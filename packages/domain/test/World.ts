@@ -8,7 +8,7 @@ import { comparisons, conditionSubjects } from "../src/request/Condition.ts"
 import { Currency, isoScaleOf } from "../src/money/Currency.ts"
 import type { Heads, Stamp } from "../src/decide/Decision.ts"
 import { isExpired, type OpenHold, openHoldsMax, ttlMax } from "../src/account/Hold.ts"
-import { IdempotencyKey } from "../src/request/Idempotency.ts"
+import { IdempotencyKey } from "../src/request/IdempotencyKey.ts"
 import type {
   Change,
   ChangeTerms,

@@ -1,5 +1,5 @@
 import { AccountId } from "@banquo/domain/AccountId"
-import { IdempotencyKey } from "@banquo/domain/Idempotency"
+import { IdempotencyKey } from "@banquo/domain/IdempotencyKey"
 import { assert, layer } from "@effect/vitest"
 import { Cause, Clock, Duration, Effect, Exit, Fiber, Latch, Layer, Scope } from "effect"
 import { fetchAccountInfo } from "../src/programs/Accounts.ts"

@@ -3,9 +3,10 @@
  * model that knows nothing of rows, and many at once, held against what was acknowledged.
  */
 import type { AccountId } from "@banquo/domain/AccountId"
-import type { AccountStatus } from "@banquo/domain/AccountState"
+import type { AccountStatus } from "@banquo/domain/AccountStatus"
 import type { BalanceChangeId, TransactionId } from "@banquo/domain/BalanceChangeId"
-import { idemKey, type IdempotencyKey } from "@banquo/domain/Idempotency"
+import { idemKey } from "@banquo/domain/Idempotency"
+import type { IdempotencyKey } from "@banquo/domain/IdempotencyKey"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { assert, layer } from "@effect/vitest"
 import { type Context, Effect, Layer } from "effect"

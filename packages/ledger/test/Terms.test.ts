@@ -1,6 +1,6 @@
 /** What an account may do, and whose it is; and that nobody posts on an account as it was before. */
 import type { AccountId } from "@banquo/domain/AccountId"
-import type { AccountStatus } from "@banquo/domain/AccountState"
+import type { AccountStatus } from "@banquo/domain/AccountStatus"
 import { Actor } from "@banquo/domain/Actor"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Layer } from "effect"

@@ -2,7 +2,7 @@ import { Api } from "@banquo/api/Api"
 import { expiryOf, holdOf, type HoldRelease } from "@banquo/api/Hold"
 import { conditionsOf } from "@banquo/api/Require"
 import { transactionOf } from "@banquo/api/Transaction"
-import type { IdempotencyKey } from "@banquo/domain/Idempotency"
+import type { IdempotencyKey } from "@banquo/domain/IdempotencyKey"
 import { pageDefault } from "@banquo/domain/Page"
 import {
   captureHold,

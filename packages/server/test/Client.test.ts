@@ -1,7 +1,7 @@
 import { AccountId } from "@banquo/domain/AccountId"
 import { BalanceChangeId } from "@banquo/domain/BalanceChangeId"
 import { Currency } from "@banquo/domain/Currency"
-import { IdempotencyKey } from "@banquo/domain/Idempotency"
+import { IdempotencyKey } from "@banquo/domain/IdempotencyKey"
 import * as Money from "@banquo/domain/Money"
 import { assert, layer } from "@effect/vitest"
 import * as Timestamp from "@banquo/domain/Timestamp"

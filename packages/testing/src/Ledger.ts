@@ -1,11 +1,11 @@
 /** What tests of the ledger share: accounts to begin with, and the proof that what is stored holds together. */
 import type { AccountId } from "@banquo/domain/AccountId"
-import type { AccountStatus } from "@banquo/domain/AccountState"
+import type { AccountStatus } from "@banquo/domain/AccountStatus"
 import { Actor } from "@banquo/domain/Actor"
 import { BalanceChangeId } from "@banquo/domain/BalanceChangeId"
 import { seal } from "@banquo/domain/ChangeHash"
 import { Currency } from "@banquo/domain/Currency"
-import { IdempotencyKey } from "@banquo/domain/Idempotency"
+import { IdempotencyKey } from "@banquo/domain/IdempotencyKey"
 import * as Money from "@banquo/domain/Money"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { assert } from "@effect/vitest"

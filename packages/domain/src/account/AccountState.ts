@@ -3,15 +3,13 @@
  * follow from the rows up to the tail, so a tail that is proven proves them too.
  */
 import type { AccountId } from "./AccountId.ts"
+import type { AccountStatus } from "./AccountStatus.ts"
 import type { BalanceChange } from "../chain/BalanceChange.ts"
 import type { BalanceChangeId } from "../chain/BalanceChangeId.ts"
 import type { Asset } from "../money/Currency.ts"
 import { holdsAfter, isExpired, noHolds, type OpenHold } from "./Hold.ts"
 import * as Money from "../money/Money.ts"
 import type { Timestamp } from "../time/Timestamp.ts"
-
-export const accountStatuses = ["open", "debits_frozen", "credits_frozen", "frozen", "closed"] as const
-export type AccountStatus = (typeof accountStatuses)[number]
 
 /** What a row says of its account. */
 export interface Tail extends Asset {
@@ -71,7 +69,3 @@ export const stateAt = <S extends Pick<AccountState, "held" | "openHolds">>(stat
   state.openHolds.length === 0
     ? state
     : { ...state, held: heldAt(state, at), openHolds: state.openHolds.filter((hold) => !isExpired(hold, at)) }
-
-export const allowsDebits = (status: AccountStatus): boolean => status === "open" || status === "credits_frozen"
-
-export const allowsCredits = (status: AccountStatus): boolean => status === "open" || status === "debits_frozen"

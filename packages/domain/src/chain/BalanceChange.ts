@@ -1,6 +1,6 @@
 /** One row of `balance_change`: a link of an account's chain, and with it the whole state of the account after it. */
 import type { AccountId } from "../account/AccountId.ts"
-import type { AccountStatus } from "../account/AccountState.ts"
+import type { AccountStatus } from "../account/AccountStatus.ts"
 import type { Actor } from "../request/Actor.ts"
 import type { BalanceChangeId, TransactionId } from "./BalanceChangeId.ts"
 import type { Metadata } from "../text/Metadata.ts"

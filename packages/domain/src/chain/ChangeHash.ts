@@ -4,7 +4,7 @@
  * `test/vectors.json`.
  */
 import type { AccountId } from "../account/AccountId.ts"
-import { accountStatuses } from "../account/AccountState.ts"
+import { accountStatuses } from "../account/AccountStatus.ts"
 import { type BalanceChange, chgFlavors, type UnsealedChange } from "./BalanceChange.ts"
 import { CanonicalBytes } from "./CanonicalBytes.ts"
 

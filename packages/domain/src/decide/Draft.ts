@@ -1,7 +1,8 @@
 /** Rows in the making: each follows the account's row before it, is sealed, and becomes the account's new head. */
 import type { AccountDetails, AccountRecord } from "../account/Account.ts"
 import type { AccountId } from "../account/AccountId.ts"
-import { type AccountState, type AccountStatus, afterChange } from "../account/AccountState.ts"
+import { type AccountState, afterChange } from "../account/AccountState.ts"
+import type { AccountStatus } from "../account/AccountStatus.ts"
 import type { ChgFlavor } from "../chain/BalanceChange.ts"
 import type { BalanceChangeId, TransactionId } from "../chain/BalanceChangeId.ts"
 import { seal, type SealedChange } from "../chain/ChangeHash.ts"

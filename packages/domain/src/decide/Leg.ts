@@ -5,7 +5,8 @@
  * the kind of request, funds, conditions. Within one of these, the first leg that is concerned.
  */
 import type { AccountId } from "../account/AccountId.ts"
-import { type AccountState, allowsCredits, allowsDebits, available, heldAt, stateAt } from "../account/AccountState.ts"
+import { type AccountState, available, heldAt, stateAt } from "../account/AccountState.ts"
+import { allowsCredits, allowsDebits } from "../account/AccountStatus.ts"
 import { isMet } from "../request/Condition.ts"
 import type { Asset } from "../money/Currency.ts"
 import { isExpired, type OpenHold } from "../account/Hold.ts"

@@ -4,7 +4,7 @@
  */
 import { Schema } from "effect"
 import { AccountId } from "../account/AccountId.ts"
-import { accountStatuses } from "../account/AccountState.ts"
+import { accountStatuses } from "../account/AccountStatus.ts"
 import { BalanceChangeId } from "../chain/BalanceChangeId.ts"
 import { comparisons, conditionSubjects } from "../request/Condition.ts"
 import { Currency, scaleMax } from "../money/Currency.ts"

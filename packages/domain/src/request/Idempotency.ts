@@ -2,8 +2,7 @@
  * Asking twice, done once. The record of a key is the first row of the transaction that it named, so it is written with
  * the money or not at all, and never expires. A refusal writes nothing, so the same key may succeed later.
  */
-import { Schema } from "effect"
-import { accountStatuses } from "../account/AccountState.ts"
+import { accountStatuses } from "../account/AccountStatus.ts"
 import type { Actor } from "./Actor.ts"
 import { CanonicalBytes } from "../chain/CanonicalBytes.ts"
 import { comparisons, type Condition, conditionSubjects } from "./Condition.ts"
@@ -18,16 +17,9 @@ import type {
   Remarks,
   Request,
 } from "./Intent.ts"
+import type { IdempotencyKey } from "./IdempotencyKey.ts"
 import { fromAmount } from "../money/Money.ts"
 import { hasTexts, metadataOrNull } from "../text/Texts.ts"
-
-/** A caller's name for one write: 1 to 255 visible ASCII characters, so that it travels in a header unchanged. */
-export const IdempotencyKey = Schema.String.check(
-  Schema.isPattern(/^[\x21-\x7e]{1,255}$/u, {
-    message: "Expected an idempotency key: 1 to 255 visible ASCII characters",
-  }),
-).pipe(Schema.brand("IdempotencyKey"))
-export type IdempotencyKey = typeof IdempotencyKey.Type
 
 /** The column `idem_key`: a key belongs to its principal, and what it says is not kept. */
 export const idemKey = (actor: Actor, key: IdempotencyKey): Uint8Array =>

@@ -1,11 +1,11 @@
 /** What a caller wants done, well-formed but not yet judged: `Decide.ts` turns it into rows or a refusal. */
 import type { AccountId } from "../account/AccountId.ts"
-import type { AccountStatus } from "../account/AccountState.ts"
+import type { AccountStatus } from "../account/AccountStatus.ts"
 import type { Actor } from "./Actor.ts"
 import type { BalanceChangeId, TransactionId } from "../chain/BalanceChangeId.ts"
 import type { Condition } from "./Condition.ts"
 import type { Currency } from "../money/Currency.ts"
-import type { IdempotencyKey } from "./Idempotency.ts"
+import type { IdempotencyKey } from "./IdempotencyKey.ts"
 import type { Metadata } from "../text/Metadata.ts"
 import type { Amount, Money, NonNegativeAmount, NonZeroAmount, PositiveAmount } from "../money/Money.ts"
 import type { Texts } from "../text/Texts.ts"

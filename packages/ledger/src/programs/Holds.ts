@@ -6,7 +6,7 @@ import type { BalanceChangeId } from "@banquo/domain/BalanceChangeId"
 import type { Asset } from "@banquo/domain/Currency"
 import type { RefusalOf } from "@banquo/domain/Decide"
 import { type Hold, holdOf, type HoldState, ttlDefault } from "@banquo/domain/Hold"
-import type { IdempotencyKey } from "@banquo/domain/Idempotency"
+import type { IdempotencyKey } from "@banquo/domain/IdempotencyKey"
 import type {
   CaptureHold,
   Expectation,

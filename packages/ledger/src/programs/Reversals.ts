@@ -1,6 +1,6 @@
 /** The program that takes a transaction back. */
 import type { TransactionId } from "@banquo/domain/BalanceChangeId"
-import type { IdempotencyKey } from "@banquo/domain/Idempotency"
+import type { IdempotencyKey } from "@banquo/domain/IdempotencyKey"
 import type { Change } from "@banquo/domain/Intent"
 import type { Metadata } from "@banquo/domain/Metadata"
 import { type IdempotencyKeyReused, NotReversible, type TransactionNotFound } from "@banquo/domain/Refusal"

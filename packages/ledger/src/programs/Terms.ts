@@ -1,7 +1,7 @@
 /** The program that changes what an account may do, and whose it is. */
 import type { AccountId } from "@banquo/domain/AccountId"
-import type { AccountStatus } from "@banquo/domain/AccountState"
-import type { IdempotencyKey } from "@banquo/domain/Idempotency"
+import type { AccountStatus } from "@banquo/domain/AccountStatus"
+import type { IdempotencyKey } from "@banquo/domain/IdempotencyKey"
 import type { Metadata } from "@banquo/domain/Metadata"
 import type { NonNegativeAmount } from "@banquo/domain/Money"
 import type { IdempotencyKeyReused } from "@banquo/domain/Refusal"

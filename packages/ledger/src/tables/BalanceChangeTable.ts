@@ -1,6 +1,7 @@
 /** The table `balance_change`: its rows and the statements on it. One SQL text for PostgreSQL and CockroachDB. */
 import type { AccountId } from "@banquo/domain/AccountId"
-import type { AccountState, AccountStatus, Tail } from "@banquo/domain/AccountState"
+import type { AccountState, Tail } from "@banquo/domain/AccountState"
+import type { AccountStatus } from "@banquo/domain/AccountStatus"
 import type { Actor } from "@banquo/domain/Actor"
 import type { BalanceChange, ChgFlavor } from "@banquo/domain/BalanceChange"
 import type { SealedChange } from "@banquo/domain/ChangeHash"
@@ -14,7 +15,7 @@ import { Array as Arr, Effect } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
 import { array } from "../database/ArrayParameter.ts"
 import type { Database } from "../database/Dialect.ts"
-import { withOpenHolds } from "../history/OpenHolds.ts"
+import { withOpenHolds } from "./OpenHolds.ts"
 
 /** A row as both databases send it: `INT8` as bigint, `DECIMAL` and `TIMESTAMPTZ` as text, which keeps every digit. */
 export interface BalanceChangeRow {

@@ -7,12 +7,14 @@ import * as Money from "@banquo/domain/Money"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { Effect } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
-import type { BalanceChangeRow } from "../tables/BalanceChangeTable.ts"
 
 /** Rows of an account that are read at a time. */
 const pageRows = 200
 
-type HoldRow = Pick<BalanceChangeRow, "acct_seq" | "bchg_id" | "held_amt"> & {
+interface HoldRow {
+  readonly acct_seq: bigint
+  readonly bchg_id: bigint
+  readonly held_amt: string
   readonly hold_id: bigint
   readonly hold_expires_at: string | null
 }
