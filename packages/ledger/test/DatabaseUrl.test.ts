@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Redacted } from "effect"
+import { Duration, Effect, Layer, Redacted } from "effect"
 import { join } from "node:path"
 import * as DatabaseUrl from "../src/database/DatabaseUrl.ts"
+import { DbConn } from "../src/database/DbConn.ts"
 import { releaseToGoTo } from "../src/database/Dialect.ts"
 
 const parse = (text: string) => DatabaseUrl.parse(Redacted.make(text))
@@ -87,6 +88,20 @@ describe("an address", () => {
     })
   }
 })
+
+it.effect("an address that cannot be understood fails the layer with a typed error, which does not repeat it", () =>
+  Effect.gen(function* () {
+    for (const url of [
+      "postgres://ann:s3cret@db:port/bank",
+      "http://ann:s3cret@db/bank",
+      "postgres://ann:s3cret%@db/bank",
+    ]) {
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(DbConn.layerUrl({ url: Redacted.make(url) }))))
+      assert.strictEqual(error._tag, "BadDatabaseUrl")
+      assert.notInclude(error.message, "s3cret")
+    }
+  }),
+)
 
 const of = (version: string) => releaseToGoTo({ dialect: "cockroachdb", version: `CockroachDB CCL ${version} (x86)` })
 

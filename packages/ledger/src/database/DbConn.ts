@@ -133,10 +133,12 @@ export class DbConn extends Context.Service<
   )
 
   /** With two pools of its own. Succeeds with the database away: it is connected to when it is needed. */
-  static readonly layerUrl = (options: DbConnOptions): Layer.Layer<DbConn> =>
+  static readonly layerUrl = (options: DbConnOptions): Layer.Layer<DbConn, DatabaseUrl.BadDatabaseUrl> =>
     Layer.effect(
       DbConn,
       Effect.gen(function* () {
+        const problem = DatabaseUrl.problemOf(options.url)
+        if (problem !== undefined) return yield* new DatabaseUrl.BadDatabaseUrl({ message: problem })
         const connectionsMax = options.connectionsMax ?? connectionsMaxDefault
         const readersMax = Math.min(readConnectionsMax, Math.max(1, Math.floor(connectionsMax / 4)))
         const config = configOf(options)
@@ -168,7 +170,7 @@ export class DbConn extends Context.Service<
         const sql = yield* make({ maxConnections: Math.max(1, connectionsMax - readersMax) })
         return fromSqlClients({ sql, reads, database })
       }),
-    ).pipe(Layer.provide(Reactivity.layer), Layer.orDie)
+    ).pipe(Layer.provide(Reactivity.layer))
 }
 
 /** Throws a `BadDatabaseUrl`. */
