@@ -1,5 +1,6 @@
 /** A ledger that was written by the service is sound; each kind of damage, done by its owner, is named with its place. */
 import { Currency } from "@banquo/domain/Currency"
+import { changesMax } from "@banquo/domain/Intent"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { amount, EUR, key, open, USD } from "@banquo/testing/Ledger"
 import { hasPython } from "@banquo/testing/Python"
@@ -19,6 +20,9 @@ import { verify } from "../src/verify/Verifier.ts"
 import { verifyByPython } from "./PythonVerifier.ts"
 
 const moreAccounts = verifyPageMax + 5
+
+/** Transactions of the most changes there may be: one of them goes on from one page of transactions to the next. */
+const payrolls = 5
 
 /** What the damage is not done to: every other kind of row, and the largest and oddest of what a row may hold. */
 const others = Effect.gen(function* () {
@@ -80,10 +84,22 @@ const fill = Effect.gen(function* () {
   yield* placeHold({ acctId: a, amount: amount("1") })
   yield* captureHold(hold.holdId, { amount: amount("4"), isFinal: false })
   yield* releaseHold(hold.holdId)
-  yield* Effect.forEach(
+  const payees = yield* Effect.forEach(
     Array.from({ length: moreAccounts }, (_, index) => index),
     () => makeAccount({ customerName: "Ann", currency: EUR }),
     { concurrency: 8 },
+  )
+  const payer = yield* open("0", { currency: EUR, overdraftLimit: null })
+  yield* Effect.forEach(
+    Array.from({ length: payrolls }, (_, index) => index),
+    () =>
+      postTransaction({
+        changes: [
+          { acctId: payer, amount: amount(`-${changesMax - 1}`) },
+          ...payees.slice(0, changesMax - 1).map(({ account }) => ({ acctId: account.acctId, amount: amount("1") })),
+        ],
+      }),
+    { discard: true },
   )
   yield* move("7")
   yield* changeTerms(b, { customerName: "Bob", status: "credits_frozen" })
@@ -385,10 +401,10 @@ layer(asOwner, { excludeTestServices: true })("verify", (it) => {
       const done: Array<number> = []
       const sound = yield* verify((progress) => Effect.sync(() => void done.push(progress.done)))
       assert.deepStrictEqual(sound, {
-        accounts: otherAccounts + moreAccounts + 3,
+        accounts: otherAccounts + moreAccounts + 4,
         // Each has a first one; a, b: two transfers and a reversal each; a: two holds, a capture and a release; b: terms.
-        changes: otherChanges + moreAccounts + 3 + 6 + 4 + 1,
-        transactions: 4,
+        changes: otherChanges + moreAccounts + 4 + 6 + 4 + 1 + payrolls * changesMax,
+        transactions: 4 + payrolls,
         faults: [],
         faultsFound: 0,
       })
