@@ -274,6 +274,22 @@ layer(Instances.layer.pipe(Layer.provideMerge(TestDatabase.layer)), { excludeTes
     }),
   )
 
+  it.effect("warns of a role that may change what is written", () =>
+    Effect.gen(function* () {
+      const { ownerUrl } = yield* TestDatabase.TestDatabase
+      const warning = "may change and delete rows of account and balance_change"
+      const owner = yield* serve({ DATABASE_URL: Redacted.value(ownerUrl) })
+      yield* eventually(
+        Effect.sync(() => owner.stdout()),
+        (text) => text.includes(warning),
+      )
+      assert.include(owner.stdout(), warning)
+      for (const instance of yield* Instances) assert.notInclude(instance.stdout(), warning)
+      owner.signal("SIGTERM")
+      assert.strictEqual(yield* owner.exited, 0)
+    }),
+  )
+
   it.effect("no password in anything that was printed", () =>
     Effect.gen(function* () {
       const { appUrl, ownerUrl } = yield* TestDatabase.TestDatabase

@@ -1,7 +1,8 @@
 import * as GroupCommit from "@banquo/ledger/GroupCommit"
 import * as HoldSweeper from "@banquo/ledger/HoldSweeper"
+import { selectChangeable } from "@banquo/ledger/Privileges"
 import { NodeHttpServer } from "@effect/platform-node"
-import { Duration, Effect, Layer, References } from "effect"
+import { Duration, Effect, Layer, References, Schedule } from "effect"
 import { HttpRouter } from "effect/http"
 import { createServer } from "node:http"
 import { Draining } from "./Draining.ts"
@@ -39,6 +40,18 @@ export const shutdownTimeout = Duration.seconds(20)
 /** Most connections at a time; more are refused. */
 export const connectionsMax = 10_000
 
+/** Time between two tries to learn what the role of the service may do. */
+const privilegesInterval = Duration.seconds(5)
+
+/** Asked again as long as the database is away. */
+const warnOfPrivileges = Effect.flatMap(Effect.retry(selectChangeable, Schedule.spaced(privilegesInterval)), (tables) =>
+  tables.length === 0
+    ? Effect.void
+    : Effect.logWarning(
+        `the database role of this service may change and delete rows of ${tables.join(" and ")}: grant it banquo_app, and nothing else`,
+      ),
+)
+
 /**
  * Listens while it is in scope; its writes are committed in groups. Needs a `DbConn`; answers 503 as long as the database is
  * away.
@@ -70,6 +83,7 @@ export const layer = (options: ServerOptions) =>
         Layer.provideMerge(serve),
         Layer.provide([ProcessMetrics.layer, Refusals.layer]),
         Layer.provide(Layer.effectDiscard(requests)),
+        Layer.provide(Layer.effectDiscard(Effect.forkScoped(warnOfPrivileges))),
         Layer.provide(
           Draining.layer({
             delay: options.drainDelay ?? Duration.zero,

@@ -361,6 +361,14 @@ export const reviewed: ReadonlyArray<Statement> = [
   },
   { sql: "SELECT ledger_id FROM ledger", why: "Never changes. Once in a process.", plan: "A table of one row." },
 
+  {
+    sql: `SELECT c.relname::TEXT AS relname FROM pg_catalog.pg_class c
+      WHERE c.relname IN ('account', 'balance_change') AND c.relkind = 'r'
+        AND (has_table_privilege(c.oid, 'UPDATE') OR has_table_privilege(c.oid, 'DELETE')) ORDER BY c.relname`,
+    why: "The catalog of both; asked by oid, so that a table that is not there is no error.",
+    plan: "Two entries of the catalog, once in a process.",
+  },
+
   // The verifier: reads everything, a page at a time, each in its own transaction
   {
     sql: `SELECT ${change} FROM balance_change b
