@@ -252,13 +252,18 @@ const warn = (database: Database) => {
       )
 }
 
+// Why: A connection that is not SERIALIZABLE is not used.
+// Plan: No data. Once for each connection.
+// Only: cockroachdb
+const selectIsolation = "SELECT current_setting('default_transaction_isolation') AS isolation"
+
 /** CockroachDB can be told otherwise by its settings or by a pooler in between; PostgreSQL needs no more than its default. */
 const requireIsolation =
   (connection: PgConnection.PgConnection) =>
   ({ dialect }: Database): Effect.Effect<void, SqlError.SqlError> =>
     dialect === "postgresql"
       ? Effect.void
-      : connection.query("SELECT current_setting('default_transaction_isolation') AS isolation").pipe(
+      : connection.query(selectIsolation).pipe(
           Effect.mapError(({ reason }) => unusable(reason.cause)),
           Effect.flatMap(({ rows: [row] }) =>
             row?.["isolation"] === "serializable"
@@ -269,6 +274,11 @@ const requireIsolation =
                 ),
           ),
         )
+
+const selectLedgerId = (sql: SqlClient.SqlClient) =>
+  // Why: Never changes. Once in a process.
+  // Plan: A table of one row.
+  sql<{ ledger_id: string }>`SELECT ledger_id FROM ledger`
 
 type Clients = Pick<DbConn["Service"], "reads" | "sql"> & {
   readonly database: Effect.Effect<Database, SqlError.SqlError>
@@ -308,6 +318,9 @@ const fromSqlClients = ({ reads, sql, ...clients }: Clients): DbConn["Service"] 
           : once(program).pipe(
               Effect.provideService(
                 SqlClient.BeginTransaction,
+                // Why: Reads only, of a state about five seconds old, where the caller asked for that.
+                // Plan: No data. What follows is answered by the nearest replica, and neither waits nor is waited for.
+                // Only: cockroachdb
                 "BEGIN TRANSACTION AS OF SYSTEM TIME follower_read_timestamp()",
               ),
               Effect.catchTag(["Contention", "OutcomeUnknown"], () => Effect.fail(new DatabaseUnavailable())),
@@ -330,7 +343,7 @@ const fromSqlClients = ({ reads, sql, ...clients }: Clients): DbConn["Service"] 
     ledgerId: Effect.suspend(() =>
       ledgerId !== undefined
         ? Effect.succeed(ledgerId)
-        : answered(reads<{ ledger_id: string }>`SELECT ledger_id FROM ledger`, 2).pipe(
+        : answered(selectLedgerId(reads), 2).pipe(
             Effect.map(([row]) => {
               if (row === undefined) throw new Error("the table ledger is empty")
               return (ledgerId = row.ledger_id)

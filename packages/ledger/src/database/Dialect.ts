@@ -24,6 +24,9 @@ export const detect = (sql: SqlClient.SqlClient): Effect.Effect<Database, SqlErr
   Effect.gen(function* () {
     const database = yield* detectVersion(sql)
     if (database.dialect === "postgresql") return database
+    // Why: Tells how many nodes there are. Refused to most roles, and then taken to be several.
+    // Plan: In the memory of one node. Once in a process.
+    // Only: cockroachdb
     const nodes = yield* sql<{ nodes: bigint }>`SELECT count(*) AS nodes FROM crdb_internal.gossip_nodes`.pipe(
       Effect.map(([row]) => Number(row!.nodes)),
       // Most roles may not know. Spread ids are right on one node too, only a little slower.
@@ -34,6 +37,8 @@ export const detect = (sql: SqlClient.SqlClient): Effect.Effect<Database, SqlErr
 
 /** As {@link detect}, taking CockroachDB to have several nodes. One statement that is right anywhere. */
 export const detectVersion = (sql: SqlClient.SqlClient): Effect.Effect<Database, SqlError.SqlError> =>
+  // Why: Tells the dialect. Once in a process.
+  // Plan: No data.
   Effect.map(sql<{ version: string }>`SELECT version() AS version`, ([row]): Database => {
     const { version } = row!
     return version.startsWith("CockroachDB")

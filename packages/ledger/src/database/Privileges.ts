@@ -7,8 +7,8 @@ import { type DbConn, read } from "./DbConn.ts"
 export const selectChangeable: Effect.Effect<ReadonlyArray<string>, DatabaseUnavailable, DbConn> = Effect.map(
   read(
     (sql) =>
-      // Why: the catalog of both; asked by oid, so that a table that is not there is no error.
-      // Plan: two entries of the catalog, once in a process.
+      // Why: The catalog of both; asked by oid, so that a table that is not there is no error.
+      // Plan: Two entries of the catalog, once in a process.
       sql<{ readonly relname: string }>`
       SELECT c.relname::TEXT AS relname FROM pg_catalog.pg_class c
       WHERE c.relname IN ('account', 'balance_change') AND c.relkind = 'r'

@@ -41,6 +41,8 @@ export const fetchChangesPage = (
     // The scan starts at the bound, which may be the opposite of the order that is asked for.
     const scan = after !== undefined ? "asc" : before !== undefined ? "desc" : order
     const rows = yield* read(
+      // Why: A read of rows that never change, and of the tail's sequence in the same state.
+      // Plan: A range of (acct_id, acct_seq) from its bound on, as many rows as the limit; one end of the range.
       (sql) => sql<BalanceChangeRow & { readonly tail_seq: bigint }>`
       SELECT ${sql.literal(changeColumns)},
         (SELECT max(x.acct_seq) FROM balance_change x WHERE x.acct_id = ${acctId}::UUID) AS tail_seq
@@ -62,6 +64,8 @@ export const fetchChangesPage = (
 
 const exists = (acctId: AccountId) =>
   Effect.map(
+    // Why: A read of a row that is never gone.
+    // Plan: By primary key.
     read((sql) => sql`SELECT 1 AS one FROM account WHERE acct_id = ${acctId}::UUID AND acct_seq = 0`),
     (rows) => rows.length > 0,
   )
@@ -97,6 +101,8 @@ export const fetchChanges = (
       const next = isAscending ? high + 1 : low - 1
       return Effect.map(
         read(
+          // Why: A window of rows that never change; a stream is many of them.
+          // Plan: A range of (acct_id, acct_seq) of at most a page.
           (sql) => sql<BalanceChangeRow>`
           SELECT ${sql.literal(changeColumns)} FROM balance_change b
           WHERE b.acct_id = ${acctId}::UUID AND b.acct_seq >= ${BigInt(low)} AND b.acct_seq <= ${BigInt(high)}

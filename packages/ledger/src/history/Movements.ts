@@ -50,6 +50,8 @@ export const correctionAt = (
   { at, end, seq }: { readonly at: Timestamp.Timestamp; readonly seq: number; readonly end: number },
 ): Effect.Effect<Money.Money, DatabaseUnavailable, DbConn> =>
   read(
+    // Why: Rows up to a fixed sequence never change. Both take -infinity for what lies before the year 1.
+    // Plan: Two ranges of the partial index on effective_time, whose condition is said, and which holds the amount.
     (sql) => sql<{ readonly correction: string }>`
     SELECT (
       (SELECT COALESCE(sum(b.chg_amt), 0) FROM balance_change b
@@ -90,6 +92,8 @@ export const turnovers = (scope: Scope): Effect.Effect<Turnovers, DatabaseUnavai
     for (let after = scope.after; after < scope.upTo; after += turnoverRowsMax) {
       const upTo = Math.min(after + turnoverRowsMax, scope.upTo)
       const [row] = yield* read(
+        // Why: Rows up to a fixed sequence never change.
+        // Plan: A range of (acct_id, acct_seq) of at most 100 000 rows, each read.
         (sql) => sql<TurnoversRow>`
         SELECT ${sql.literal(turnoverColumns)} FROM balance_change b
         WHERE b.acct_id = ${scope.acctId}::UUID AND b.acct_seq > ${BigInt(after)} AND b.acct_seq <= ${BigInt(upTo)}
@@ -99,6 +103,8 @@ export const turnovers = (scope: Scope): Effect.Effect<Turnovers, DatabaseUnavai
     }
     if (scope.axis === "created") return sums
     const [row] = yield* read(
+      // Why: Rows up to a fixed sequence never change.
+      // Plan: A range of the partial index on effective_time, whose condition is said, and which holds the amount.
       (sql) => sql<TurnoversRow>`
       SELECT ${sql.literal(turnoverColumns)} FROM balance_change b
       WHERE b.acct_id = ${scope.acctId}::UUID AND b.effective_time <> b.chg_create_time
@@ -131,6 +137,8 @@ const movementOfRow = (row: MovementRow): Movement => ({
 
 /** By sequence. A window of sequences, not of rows: a scan ends after it, however few of its rows are movements. */
 const selectAgreeing = (sql: SqlClient.SqlClient, scope: Scope, { after, upTo }: Pick<Scope, "after" | "upTo">) =>
+  // Why: Rows up to a fixed sequence never change.
+  // Plan: A range of (acct_id, acct_seq) of at most a page, each row read.
   sql<MovementRow>`
     SELECT ${sql.literal(movementColumns)} FROM balance_change b
     WHERE b.acct_id = ${scope.acctId}::UUID AND b.acct_seq > ${BigInt(after)} AND b.acct_seq <= ${BigInt(upTo)}
@@ -139,6 +147,8 @@ const selectAgreeing = (sql: SqlClient.SqlClient, scope: Scope, { after, upTo }:
 
 /** By effective time and sequence. */
 const selectOtherwiseDated = (sql: SqlClient.SqlClient, scope: Scope, { seq, time }: Place) =>
+  // Why: Rows up to a fixed sequence never change.
+  // Plan: The partial index on effective_time in its order, from a place on; as many rows as the limit are read.
   sql<MovementRow>`
     SELECT ${sql.literal(movementColumns)} FROM balance_change b
     WHERE b.acct_id = ${scope.acctId}::UUID AND b.effective_time <> b.chg_create_time

@@ -77,6 +77,8 @@ const appliedOf = (rows: ReadonlyArray<{ readonly version: bigint; readonly chec
 
 const selectApplied: Effect.Effect<ReadonlyArray<Applied>, DatabaseUnavailable, DbConn> = Effect.map(
   read((sql) =>
+    // Why: Tells what is to be done, and whether this build can serve. 42P01 where nothing was migrated, on both.
+    // Plan: A table of a few rows.
     sql<{ version: bigint; checksum: string }>`SELECT version, checksum FROM schema_version`.pipe(
       Effect.catchIf(
         // No table, or one of a build before there were checksums.
@@ -121,6 +123,8 @@ export const migrate = (
     return yield* Effect.acquireUseRelease(
       acquireLease(sql, owner),
       () => Effect.raceFirst(applyMissing(sql, dialect), keepLease(sql, owner)),
+      // Why: Only one's own lease is given back.
+      // Plan: By primary key.
       () => Effect.ignore(sql`UPDATE schema_lease SET owner = NULL WHERE id = 1 AND owner = ${owner}`),
     )
   }).pipe(
@@ -152,6 +156,8 @@ export const foundation: ReadonlyArray<Step> = [
 const applyMissing = (sql: SqlClient.SqlClient, dialect: Dialect) =>
   Effect.gen(function* () {
     const applied = appliedOf(
+      // Why: Tells what is to be done, and whether this build can serve. 42P01 where nothing was migrated, on both.
+      // Plan: A table of a few rows.
       yield* sql<{ version: bigint; checksum: string }>`SELECT version, checksum FROM schema_version`,
     )
     yield* requireUnchanged(applied)
@@ -161,6 +167,8 @@ const applyMissing = (sql: SqlClient.SqlClient, dialect: Dialect) =>
       const { steps, version } = migration
       const wanted = steps.filter((step) => step.dialect === undefined || step.dialect === dialect)
       yield* Effect.forEach(wanted, (step) => apply(sql, step), { discard: true })
+      // Why: After the last step of a version; again is the same.
+      // Plan: By primary key.
       yield* sql`INSERT INTO schema_version (version, checksum) VALUES (${BigInt(version)}, ${checksumOf(migration)})
         ON CONFLICT (version) DO NOTHING`
     }
@@ -182,9 +190,13 @@ const isThereAlready = (error: SqlError.SqlError): boolean =>
 
 const acquireLease = (sql: SqlClient.SqlClient, owner: string) =>
   Effect.gen(function* () {
+    // Why: Whoever gets the row back has the lease: there are no advisory locks.
+    // Plan: By primary key.
     const taken = yield* sql`UPDATE schema_lease SET owner = ${owner}, expires_at = ${expiry(sql)}
       WHERE id = 1 AND (owner IS NULL OR owner = ${owner} OR expires_at < now()) RETURNING id`
     if (taken.length === 0) {
+      // Why: For the message of who waits.
+      // Plan: By primary key.
       const [row] = yield* sql<{ owner: string | null }>`SELECT owner FROM schema_lease WHERE id = 1`
       return yield* new MigrationLeaseUnavailable({ owner: row?.owner ?? null })
     }
@@ -200,6 +212,8 @@ const keepLease = (sql: SqlClient.SqlClient, owner: string) =>
   Effect.gen(function* () {
     yield* Effect.sleep(Duration.divideUnsafe(leaseDuration, 3))
     const kept = yield* Effect.retry(
+      // Why: No row: the lease was lost.
+      // Plan: By primary key.
       sql`UPDATE schema_lease SET expires_at = ${expiry(sql)} WHERE id = 1 AND owner = ${owner} RETURNING id`,
       { while: (error) => faultOf(error) === "retry", schedule: undoneSchedule },
     )

@@ -119,6 +119,9 @@ const fetchNewestInfo = (
 ): Effect.Effect<AccountInfo, AccountNotFound | DatabaseUnavailable, DbConn> =>
   Effect.gen(function* () {
     const [info] = yield* read((sql) =>
+      // Why: A read of one state: what is said of an account is stored together with its change. Each LIMIT is at its
+      // own scan.
+      // Plan: Two reverse scans of one row, by (acct_id, acct_seq) of each table, and one look at the first change.
       sql<InfoRow>`
       SELECT ${sql.literal(accountColumns)}, ${sql.literal(stateColumns)},
         (i.chg_create_time AT TIME ZONE 'UTC')::TEXT AS acct_create_time
@@ -166,6 +169,10 @@ export const fetchAccounts = (page: {
   Effect.gen(function* () {
     const size = Math.min(page.limit, accountsPageMax)
     const rows = yield* read(
+      // Why: What is said of accounts now; the states come by a statement of their own. The page is cut before what
+      // is newest is looked for.
+      // Plan: A range of the primary key of account, for each row one look at the first change; then for each row of
+      // the page the end of its few rows.
       (sql) => sql<AccountRow & { readonly acct_create_time: string }>`
       SELECT ${sql.literal(accountColumns)}, (f.chg_create_time AT TIME ZONE 'UTC')::TEXT AS acct_create_time
       FROM (

@@ -77,6 +77,10 @@ const selectExpired = (
   from: { readonly time: Timestamp.Timestamp; readonly id: bigint },
   until: Timestamp.Timestamp,
 ) =>
+  // Why: Tells whose holds to look at; what is released is decided by the chain of each account. Ids only tell rows
+  // of one instant apart, in any order. The page is cut before the sums, of which CockroachDB makes a join.
+  // Plan: The partial index on expiry in its order, whose condition is said, from a place on, as many rows as the
+  // limit; for each the partial index on hold_id, whose condition is said.
   sql<{
     readonly acct_id: AccountId
     readonly bchg_id: bigint

@@ -267,6 +267,8 @@ export const fetchHolds = (
     const rows = yield* read((sql) => selectHolds(sql, query.acctId, query.before, size + 1))
     if (rows.length === 0) {
       const found = yield* read(
+        // Why: A read of a row that is never gone.
+        // Plan: By primary key.
         (sql) => sql`SELECT 1 AS one FROM account WHERE acct_id = ${query.acctId}::UUID AND acct_seq = 0`,
       )
       if (found.length === 0) return yield* new AccountNotFound({ accountId: query.acctId })
@@ -286,6 +288,10 @@ export const fetchHolds = (
  * is said, so that CockroachDB finds the index that is for it.
  */
 const selectHolds = (sql: SqlClient.SqlClient, acctId: AccountId, before: number | undefined, count: number) =>
+  // Why: A read of rows that never change. A hold is its first row, and a page is cut by those before it is joined.
+  // Plan: A reverse scan of the partial index on holds of an account until so many have begun, each row looked at;
+  // for each hold the partial index on hold_id, whose condition is said, because the join alone might not imply it to
+  // CockroachDB.
   sql<BalanceChangeRow>`
     SELECT ${sql.literal(changeColumns)}
     FROM (

@@ -133,6 +133,8 @@ export const insertBalanceChange = (
 > =>
   Effect.gen(function* () {
     const [head] = yield* read((sql) =>
+      // Why: A read of rows that never change.
+      // Plan: By the unique key on bchg_id.
       sql<StateRow>`
       SELECT ${sql.literal(stateColumns)} FROM balance_change b
       WHERE b.bchg_id = ${prevChgId} AND b.acct_id = ${acctId}::UUID`.pipe(

@@ -48,6 +48,8 @@ export const selectRecord = (
   acctSeq: number,
 ): Effect.Effect<AccountRecord | undefined, SqlError.SqlError> =>
   Effect.map(
+    // Why: Rows up to a fixed sequence never change, but for what is erased.
+    // Plan: A reverse scan of the primary key of one row.
     sql<AccountRecordRow>`
       SELECT ${sql.literal(recordColumns)} FROM account k
       WHERE k.acct_id = ${acctId}::UUID AND k.acct_seq <= ${BigInt(acctSeq)} ORDER BY k.acct_seq DESC LIMIT 1`,
@@ -67,6 +69,10 @@ export const insert = (
   )
   const column = (oid: number, value: (record: AccountRecord) => unknown) => array(oid, rows.map(value))
   const { bytea, int8, text, uuid } = PgTypes.OID
+  // Why: In one transaction with the changes of the same sequences, after them, and sorted as they are, so that
+  // batches do not deadlock. A change whose sequence was taken is undone with them.
+  // Plan: Looks up the primary key of what it writes. That transaction does not commit by itself: corrections are
+  // rare.
   return sql`
     INSERT INTO account (acct_id, acct_seq, cust_name, cust_address, reference, metadata, salt)
     SELECT r.acct_id, r.acct_seq, r.cust_name, r.cust_address, r.reference, r.metadata::JSONB, r.salt

@@ -159,6 +159,9 @@ type TailRow = { readonly acct_id: AccountId } & StateRow
 
 type Tails = Effect.Effect<ReadonlyArray<TailRow>, SqlError.SqlError>
 
+// Why: The tail is the row of the highest sequence. CockroachDB would read the whole past of each account.
+// Plan: For each account one end of the range of (acct_id, acct_seq).
+// Only: postgresql
 const selectTailsByJoin = (sql: SqlClient.SqlClient, acctIds: ReadonlyArray<AccountId>): Tails => sql<TailRow>`
   SELECT a.acct_id, ${sql.literal(stateColumns)}
   FROM unnest(${array(PgTypes.OID.uuid, acctIds)}::UUID[]) AS a(acct_id)
@@ -187,6 +190,9 @@ const selectTailsEach = (sql: SqlClient.SqlClient, acctIds: ReadonlyArray<Accoun
 const tailsText = (size: number): string =>
   Arr.makeBy(
     size,
+    // Why: The tail is the row of the highest sequence. 1, 2, 4, … 64 parts, so that seven texts are prepared.
+    // Plan: For each part a reverse scan of (acct_id, acct_seq) of one row.
+    // Only: cockroachdb
     (index) => `(SELECT b.acct_id, ${stateColumns}
     FROM balance_change b
     WHERE b.acct_id = $${index + 1}::UUID ORDER BY b.acct_seq DESC LIMIT 1)`,
@@ -198,6 +204,8 @@ export const selectStates = (
   acctId: AccountId,
   seqs: ReadonlyArray<number>,
 ): Effect.Effect<ReadonlyMap<number, AccountState>, SqlError.SqlError> =>
+  // Why: A read of rows that never change.
+  // Plan: By (acct_id, acct_seq), a look for each.
   sql<StateRow>`
     SELECT ${sql.literal(stateColumns)} FROM balance_change b
     WHERE b.acct_id = ${acctId}::UUID AND b.acct_seq = ANY(${int8s(seqs)}::INT8[])`.pipe(
@@ -216,6 +224,8 @@ export const selectCreateTimes = (
   acctId: AccountId,
   seqs: ReadonlyArray<number>,
 ): Effect.Effect<ReadonlyMap<number, Timestamp.Timestamp>, SqlError.SqlError> =>
+  // Why: A read of rows that never change.
+  // Plan: By (acct_id, acct_seq), a look for each.
   sql<Pick<BalanceChangeRow, "acct_seq" | "chg_create_time">>`
     SELECT b.acct_seq, (b.chg_create_time AT TIME ZONE 'UTC')::TEXT AS chg_create_time FROM balance_change b
     WHERE b.acct_id = ${acctId}::UUID AND b.acct_seq = ANY(${int8s(seqs)}::INT8[])`.pipe(
@@ -232,6 +242,8 @@ export const selectNewIds = (
   count: number,
   { idSource }: Pick<Database, "idSource">,
 ): Effect.Effect<ReadonlyArray<BalanceChangeId>, SqlError.SqlError> =>
+  // Why: A function of ours on PostgreSQL; CockroachDB's own, which spreads them where there are several nodes. Volatile, so each row has its own.
+  // Plan: No table; the sequence of PostgreSQL is not part of any transaction. 2 000 at a time.
   sql<{ readonly id: bigint }>`
     SELECT ${sql.literal(idSource)} AS id FROM generate_series(1, ${BigInt(count)}::INT8)`.pipe(
     Effect.map((rows) => rows.map(({ id }) => id as BalanceChangeId).sort((a, b) => (a < b ? -1 : 1))),
@@ -271,6 +283,12 @@ export const insert = (
   const baseColumn = (oid: number, value: (change: SealedChange) => unknown) => array(oid, base.map(value))
   const column = (oid: number, value: (change: SealedChange) => unknown) => array(oid, rows.map(value))
   const { bool, bytea, int8, text, uuid } = PgTypes.OID
+  // Why: All rows or none; every column is said, ids among them, so that it may be sent again. Sorted by account and
+  // sequence, or batches deadlock. All rows that the new ones follow are stored with the hash that was decided on, or
+  // nothing is stored: the guard says so once, before the first row. No RETURNING: the answer stays under 16 KiB, and
+  // CockroachDB may try again by itself.
+  // Plan: The root of an implicit transaction, so it commits by itself; looks up unique keys of what it writes, and
+  // by (acct_id, acct_seq) the row before the first new one of each account.
   const statement = sql`
     INSERT INTO balance_change (bchg_id, acct_id, acct_seq, chg_flavor, prev_bchg_id, owner, currency, scale, chg_amt, balance, held_amt,
       held, overdraft_limit, acct_status, is_forced, xact_id, xact_rows, hold_id, hold_expires_at,
@@ -338,6 +356,8 @@ export const selectHash = (
   acctSeq: number,
 ): Effect.Effect<Uint8Array | undefined, SqlError.SqlError> =>
   Effect.map(
+    // Why: Tells how a write ended whose answer was lost: its rows are there together or not at all.
+    // Plan: By the unique key.
     sql<Pick<BalanceChangeRow, "chg_hash">>`
       SELECT chg_hash FROM balance_change WHERE acct_id = ${acctId}::UUID AND acct_seq = ${BigInt(acctSeq)}`,
     ([row]) => row?.chg_hash,
@@ -351,6 +371,9 @@ export const selectTransaction = (
   sql: SqlClient.SqlClient,
   id: TransactionId,
 ): Effect.Effect<ReadonlyArray<BalanceChangeRow>, SqlError.SqlError> =>
+  // Why: A read of rows that never change. Ids are an order within a transaction: they were given in that order.
+  // Plan: By primary key, and by the partial index on xact_id, whose condition is said as it stands there: after an
+  // equality CockroachDB would have put the constant in the place of xact_id.
   sql<BalanceChangeRow>`
     SELECT ${sql.literal(changeColumns)} FROM balance_change b
     WHERE b.bchg_id = ${id} AND b.xact_id = b.bchg_id
@@ -367,6 +390,8 @@ export const selectByIdemKey = (
   sql: SqlClient.SqlClient,
   idemKey: Uint8Array,
 ): Effect.Effect<ReadonlyArray<UseRow>, SqlError.SqlError> =>
+  // Why: Tells what a key has been used for.
+  // Plan: By the partial unique index on idem_key: what equals a value is not NULL.
   sql`SELECT xact_id, request_hash, texts_salt, texts_hash, details_hash FROM balance_change
     WHERE idem_key = ${idemKey}`
 
@@ -375,6 +400,8 @@ export const selectUsedKeys = (
   sql: SqlClient.SqlClient,
   idemKeys: ReadonlyArray<Uint8Array>,
 ): Effect.Effect<ReadonlyArray<string>, SqlError.SqlError> =>
+  // Why: Tells which keys of a batch have been used.
+  // Plan: By the partial unique index on idem_key, a look for each.
   sql<{ readonly idem_key: Uint8Array }>`
     SELECT idem_key FROM balance_change
     WHERE idem_key = ANY(${array(PgTypes.OID.bytea, idemKeys)}::BYTEA[]) AND idem_key IS NOT NULL`.pipe(
@@ -386,6 +413,8 @@ export const selectInitial = (
   sql: SqlClient.SqlClient,
   acctId: AccountId,
 ): Effect.Effect<ReadonlyArray<UseRow>, SqlError.SqlError> =>
+  // Why: Tells what an account was opened by.
+  // Plan: By (acct_id, acct_seq).
   sql`SELECT xact_id, request_hash, texts_salt, texts_hash, details_hash FROM balance_change
     WHERE acct_id = ${acctId}::UUID AND acct_seq = 0`
 
@@ -397,6 +426,9 @@ export const selectReversed = (
   ReadonlyArray<{ readonly xact_id: bigint; readonly acct_id: AccountId; readonly amt: string }>,
   SqlError.SqlError
 > =>
+  // Why: What was taken back so far. Of two reversals at once one meets the tail that the other has written, and
+  // reads this again: a reversal writes to the accounts of what it reverses.
+  // Plan: By the partial index on reverses_xact_id, a range for each: what equals a value is not NULL.
   sql`SELECT reverses_xact_id AS xact_id, acct_id, sum(chg_amt)::TEXT AS amt FROM balance_change
     WHERE reverses_xact_id = ANY(${array(PgTypes.OID.int8, xactIds)}::INT8[])
     GROUP BY reverses_xact_id, acct_id`
@@ -406,6 +438,9 @@ export const selectHold = (
   sql: SqlClient.SqlClient,
   holdId: BalanceChangeId,
 ): Effect.Effect<ReadonlyArray<BalanceChangeRow>, SqlError.SqlError> =>
+  // Why: A read of rows that never change. By sequence: on CockroachDB the ids of different transactions are no
+  // order.
+  // Plan: A few entries of the partial index on hold_id, and their rows.
   sql<BalanceChangeRow>`
     SELECT ${sql.literal(changeColumns)}
     FROM balance_change b WHERE b.hold_id = ${holdId} ORDER BY b.acct_seq`

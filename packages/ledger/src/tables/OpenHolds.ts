@@ -92,6 +92,9 @@ const selectHoldRows = (
   sql: SqlClient.SqlClient,
   { acctId, before }: Search,
 ): Effect.Effect<ReadonlyArray<HoldRow>, SqlError.SqlError> =>
+  // Why: Rows up to a fixed sequence never change. Only for accounts that hold something.
+  // Plan: A reverse scan of the partial index on holds of an account, whose condition is said; as many rows as the
+  // limit are read.
   sql<HoldRow>`
     SELECT b.acct_seq, b.bchg_id, b.hold_id, b.held_amt::TEXT AS held_amt,
       (b.hold_expires_at AT TIME ZONE 'UTC')::TEXT AS hold_expires_at

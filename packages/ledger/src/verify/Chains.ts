@@ -87,6 +87,10 @@ interface Page {
 
 const readPage = Effect.fnUntraced(function* (after: Place, { upTo }: Range) {
   const rows = yield* read(
+    // Why: Rows never change, so pages that are read one after the other fit together, whatever is appended between
+    // them.
+    // Plan: The unique index on (acct_id, acct_seq) in its order, from a place on; as many rows as the limit are
+    // read.
     (sql) => sql<BalanceChangeRow>`
       SELECT ${sql.literal(changeColumns)} FROM balance_change b
       WHERE (b.acct_id, b.acct_seq) > (${after.acctId}::UUID, ${BigInt(after.acctSeq)}::INT8) AND b.acct_id <= ${upTo}::UUID
@@ -96,6 +100,8 @@ const readPage = Effect.fnUntraced(function* (after: Place, { upTo }: Range) {
   const end: Place =
     last === undefined ? { acctId: upTo, acctSeq: afterAll } : { acctId: last.acct_id, acctSeq: Number(last.acct_seq) }
   const records = yield* read(
+    // Why: What is said of the accounts of a page of changes that was read before: it is stored together with them.
+    // Plan: A range of the primary key, of no more rows than the page has changes.
     (sql) => sql<AccountRecordRow>`
       SELECT ${sql.literal(recordColumns)} FROM account k
       WHERE (k.acct_id, k.acct_seq) > (${after.acctId}::UUID, ${BigInt(after.acctSeq)}::INT8)

@@ -30,6 +30,9 @@ export const verifyTransactions = (report: Report) =>
     for (;;) {
       const last = open.at(-1)
       const page = yield* read(
+        // Why: Rows of a transaction come by one INSERT, and never change: a page that has one of them could have
+        // all.
+        // Plan: The partial index on xact_id, whose condition is said, in its order, from a place on.
         (sql) => sql<LegRow>`
           SELECT b.bchg_id, b.xact_id, b.xact_rows, b.currency, b.chg_amt::TEXT AS chg_amt FROM balance_change b
           WHERE b.xact_rows > 1 AND (b.xact_id, b.bchg_id) > (${last?.xact_id ?? 0n}::INT8, ${last?.bchg_id ?? 0n}::INT8)
@@ -62,6 +65,8 @@ export const verifyReversals = (report: Report) =>
     for (;;) {
       const after = last
       const ids = yield* read(
+        // Why: Rows of a reversal come by one INSERT, and never change.
+        // Plan: The partial index on reverses_xact_id, whose condition is said, in its order, from a place on.
         (sql) => sql<{ readonly xact_id: bigint }>`
           SELECT DISTINCT b.reverses_xact_id AS xact_id FROM balance_change b
           WHERE b.reverses_xact_id IS NOT NULL AND b.reverses_xact_id > ${after}
@@ -70,6 +75,8 @@ export const verifyReversals = (report: Report) =>
       if (ids.length === 0) return
       const reversed = ids.map(({ xact_id }) => xact_id)
       const originals = yield* read(
+        // Why: Rows of a transaction come by one INSERT, and never change.
+        // Plan: One look at the primary key for each, and at the partial index on xact_id.
         (sql) => sql<Pick<LegRow, "xact_id" | "chg_amt"> & { readonly acct_id: AccountId }>`
           SELECT b.xact_id, b.acct_id, b.chg_amt::TEXT AS chg_amt FROM balance_change b
           WHERE b.bchg_id = ANY(${int8s(reversed)}::INT8[]) AND b.xact_id = b.bchg_id AND b.chg_amt <> 0
@@ -79,6 +86,9 @@ export const verifyReversals = (report: Report) =>
       )
       const moved = new Map(originals.map((leg) => [`${leg.xact_id} ${leg.acct_id}`, Money.fromDecimal(leg.chg_amt)]))
       const taken = yield* read(
+        // Why: Sums of decimals are exact. One state of all rows.
+        // Plan: One look at the partial index on reverses_xact_id for each; equality excludes NULL, so it may be
+        // used.
         (sql) => sql<{ readonly xact_id: bigint; readonly acct_id: AccountId; readonly taken: string }>`
           SELECT b.reverses_xact_id AS xact_id, b.acct_id, sum(b.chg_amt)::TEXT AS taken FROM balance_change b
           WHERE b.reverses_xact_id = ANY(${int8s(reversed)}::INT8[]) GROUP BY b.reverses_xact_id, b.acct_id`,

@@ -94,6 +94,8 @@ const appendToTransaction = (
   )
 
 const seesNewRows = Effect.map(
+  // Why: Whether a caller's transaction can see what others have written since it began.
+  // Plan: No data. Only after a conflict inside a caller's transaction.
   read((sql) => sql<{ isolation: string }>`SELECT current_setting('transaction_isolation') AS isolation`),
   ([row]) => row?.isolation === "read committed",
 )
