@@ -31,8 +31,10 @@ export type Part =
   | { readonly _tag: "Text"; readonly text: string }
   /** A value, sent apart from the text. */
   | { readonly _tag: "Parameter" }
-  /** One of these texts; none: any text. */
+  /** One of these texts; none: any text without a value in it. */
   | { readonly _tag: "Piece"; readonly texts: ReadonlyArray<string> }
+  /** Text that is made where the statement is. */
+  | { readonly _tag: "Made" }
 
 const packages = join(import.meta.dirname, "..", "..")
 
@@ -59,7 +61,7 @@ export const statementsOf = (
   }
   const tagged = [...text.matchAll(/\b(?:sql|reads)(?:<[^`]*?>)?`/g)].map(({ 0: tag, index }) => index + tag.length - 1)
   return [...new Set([...reviews.keys(), ...tagged])].map((start) => ({
-    parts: literalAt(text, start).parts.flatMap((part) => partsOf(part, constants)),
+    parts: literalAt(text, start).parts.map((part) => partOf(part, constants, tagged.includes(start))),
     review: reviews.get(start),
     place: `${place}:${text.slice(0, start).split("\n").length}`,
   }))
@@ -127,13 +129,14 @@ const constantsOf = (text: string): ReadonlyMap<string, string> => {
   return constants
 }
 
-/** Text is put in by `sql.literal`, or by what is given `sql` to do so; and into a template that is not tagged. */
-const partsOf = (part: Raw, constants: ReadonlyMap<string, string>): ReadonlyArray<Part> => {
-  if (typeof part === "string") return [{ _tag: "Text", text: part }]
+/** Into a tagged template text is put by `sql.literal`, or by what is given `sql` to do so. */
+const partOf = (part: Raw, constants: ReadonlyMap<string, string>, isTagged: boolean): Part => {
+  if (typeof part === "string") return { _tag: "Text", text: part }
   const { expression } = part
   const name = /^(?:sql\.literal\()?(\w+)\)?$/.exec(expression)?.[1] ?? ""
   const known = constants.get(name)
-  if (known !== undefined) return [{ _tag: "Text", text: known }]
-  if (!/\bsql\b/.test(expression)) return [{ _tag: "Parameter" }]
-  return [{ _tag: "Piece", texts: [...expression.matchAll(/"([^"]*)"/g)].map(([, text]) => text!) }]
+  if (known !== undefined) return { _tag: "Text", text: known }
+  if (!isTagged) return { _tag: "Made" }
+  if (!/\bsql\b/.test(expression)) return { _tag: "Parameter" }
+  return { _tag: "Piece", texts: [...expression.matchAll(/"([^"]*)"/g)].map(([, text]) => text!) }
 }

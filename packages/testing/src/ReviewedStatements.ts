@@ -130,13 +130,18 @@ export const patternOf = (parts: ReadonlyArray<Part>): RegExp => {
   const text = parts.map((part) => {
     if (part._tag === "Text") return part.text
     if (part._tag === "Parameter") return parameter
-    pieces.push(part.texts.length === 0 ? "[^$;]+?" : `(?:${part.texts.map(escaped).join("|")})`)
+    pieces.push(pieceOf(part))
     return piece
   })
-  const source = escaped(normalise(text.join("")).replaceAll(`$${parameter}`, parameter))
+  const source = escaped(normalise(text.join("")))
     .replaceAll(parameter, String.raw`\$(?:\d+|n)`)
     .replaceAll(piece, () => pieces.shift()!)
   return new RegExp(`^${source}$`)
+}
+
+const pieceOf = (part: Exclude<Part, { readonly _tag: "Text" | "Parameter" }>): string => {
+  if (part._tag === "Made") return "[^;]+?"
+  return part.texts.length === 0 ? "[^$;]+?" : `(?:${part.texts.map(escaped).join("|")})`
 }
 
 /** Characters that are in no SQL. */

@@ -41,15 +41,7 @@ export const decideOpenAccount = (
   const id = stamp.ids[stamp.idsFrom ?? 0]
   if (id === undefined) throw new RangeError("the stamp holds no id")
   const salt = intent.salt ?? saltOf(stamp.saltSeed, id)
-  const account: AccountRecord = {
-    acctId,
-    acctSeq: 0,
-    custName: intent.custName,
-    custAddress: intent.custAddress,
-    reference: intent.reference,
-    metadata: metadataOrNull(intent.metadata),
-    salt,
-  }
+  const account = recordOf(intent, salt)
   const balance = Money.fromAmount(intent.initialBalance)
   const change = seal(
     {
@@ -95,6 +87,19 @@ export const decideOpenAccount = (
     account: intent.salt === undefined ? account : null,
   })
 }
+
+const recordOf = (
+  { acctId, custAddress, custName, metadata, reference }: OpenAccount,
+  salt: Uint8Array,
+): AccountRecord => ({
+  acctId,
+  acctSeq: 0,
+  custName,
+  custAddress,
+  reference,
+  metadata: metadataOrNull(metadata),
+  salt,
+})
 
 const limitOf = ({ overdraftLimit }: OpenAccount) => (overdraftLimit === null ? null : Money.fromAmount(overdraftLimit))
 

@@ -266,6 +266,91 @@ const baseOf = (rows: ReadonlyArray<SealedChange>): ReadonlyArray<SealedChange> 
     return false
   })
 
+/** A column as it is written: the type that its values are sent as, and the one that they are cast to where that is another. */
+interface Written {
+  readonly name: string
+  readonly sentAs: "INT8" | "UUID" | "TEXT" | "BOOL" | "BYTEA"
+  readonly castTo?: string
+  readonly valueOf: (change: SealedChange) => unknown
+}
+
+const oids = {
+  INT8: PgTypes.OID.int8,
+  UUID: PgTypes.OID.uuid,
+  TEXT: PgTypes.OID.text,
+  BOOL: PgTypes.OID.bool,
+  BYTEA: PgTypes.OID.bytea,
+} as const
+
+const amountColumn = (name: string, amountOf: (change: SealedChange) => Money.Money | null): Written => ({
+  name,
+  sentAs: "TEXT",
+  castTo: "DECIMAL",
+  valueOf: (change) => money(amountOf(change)),
+})
+
+const timeColumn = (name: string, timeOf: (change: SealedChange) => Timestamp.Timestamp | null): Written => ({
+  name,
+  sentAs: "TEXT",
+  castTo: "TIMESTAMPTZ",
+  valueOf: (change) => time(timeOf(change)),
+})
+
+/** Every column, in the order of the table. */
+const written: ReadonlyArray<Written> = [
+  { name: "bchg_id", sentAs: "INT8", valueOf: (c) => c.bchgId },
+  { name: "acct_id", sentAs: "UUID", valueOf: (c) => c.acctId },
+  { name: "acct_seq", sentAs: "INT8", valueOf: (c) => BigInt(c.acctSeq) },
+  { name: "chg_flavor", sentAs: "TEXT", castTo: "bal_chg_flavor", valueOf: (c) => c.chgFlavor },
+  { name: "prev_bchg_id", sentAs: "INT8", valueOf: (c) => c.prevBchgId },
+  { name: "owner", sentAs: "TEXT", valueOf: (c) => c.owner },
+  { name: "currency", sentAs: "TEXT", valueOf: (c) => c.currency },
+  { name: "scale", sentAs: "INT8", castTo: "INT2", valueOf: (c) => BigInt(c.scale) },
+  amountColumn("chg_amt", (c) => c.chgAmt),
+  amountColumn("balance", (c) => c.balance),
+  amountColumn("held_amt", (c) => c.heldAmt),
+  amountColumn("held", (c) => c.held),
+  amountColumn("overdraft_limit", (c) => c.overdraftLimit),
+  { name: "acct_status", sentAs: "TEXT", castTo: "acct_status", valueOf: (c) => c.acctStatus },
+  { name: "is_forced", sentAs: "BOOL", valueOf: (c) => c.isForced },
+  { name: "xact_id", sentAs: "INT8", valueOf: (c) => c.xactId },
+  { name: "xact_rows", sentAs: "INT8", castTo: "INT2", valueOf: (c) => BigInt(c.xactRows) },
+  { name: "hold_id", sentAs: "INT8", valueOf: (c) => c.holdId },
+  timeColumn("hold_expires_at", (c) => c.holdExpiresAt),
+  { name: "reverses_xact_id", sentAs: "INT8", valueOf: (c) => c.reversesXactId },
+  { name: "reference", sentAs: "TEXT", valueOf: (c) => c.reference },
+  { name: "description", sentAs: "TEXT", valueOf: (c) => c.description },
+  { name: "metadata", sentAs: "TEXT", castTo: "JSONB", valueOf: (c) => c.metadata && JSON.stringify(c.metadata) },
+  { name: "texts_salt", sentAs: "BYTEA", valueOf: (c) => c.textsSalt },
+  { name: "texts_hash", sentAs: "BYTEA", valueOf: (c) => c.textsHash },
+  { name: "idem_key", sentAs: "BYTEA", valueOf: (c) => c.idemKey },
+  { name: "request_hash", sentAs: "BYTEA", valueOf: (c) => c.requestHash },
+  { name: "details_hash", sentAs: "BYTEA", valueOf: (c) => c.detailsHash },
+  { name: "actor", sentAs: "TEXT", valueOf: (c) => c.actor },
+  timeColumn("effective_time", (c) => c.effectiveTime),
+  { name: "value_date", sentAs: "TEXT", castTo: "DATE", valueOf: (c) => c.valueDate },
+  timeColumn("chg_create_time", (c) => c.chgCreateTime),
+  { name: "chg_hash", sentAs: "BYTEA", valueOf: (c) => c.chgHash },
+]
+
+const writtenNames = written.map(({ name }) => name).join(", ")
+
+// Why: All rows or none; every column is said, ids among them, so that it may be sent again. Sorted by account and
+// sequence, or batches deadlock. All rows that the new ones follow are stored with the hash that was decided on, or
+// nothing is stored: the guard says so once, before the first row. No RETURNING: the answer stays under 16 KiB, and
+// CockroachDB may try again by itself.
+// Plan: The root of an implicit transaction, so it commits by itself; looks up unique keys of what it writes, and
+// by (acct_id, acct_seq) the row before the first new one of each account.
+const insertText = `
+  INSERT INTO balance_change (${writtenNames})
+  SELECT ${written.map(({ castTo, name }) => (castTo === undefined ? `r.${name}` : `r.${name}::${castTo}`)).join(", ")}
+  FROM unnest(${written.map(({ sentAs }, at) => `$${at + 1}::${sentAs}[]`).join(", ")}) AS r(${writtenNames})
+  WHERE NOT EXISTS (
+    SELECT 1 FROM unnest($${written.length + 1}::UUID[], $${written.length + 2}::INT8[], $${written.length + 3}::BYTEA[])
+      AS h(acct_id, acct_seq, chg_hash)
+    WHERE (SELECT q.chg_hash FROM balance_change q WHERE q.acct_id = h.acct_id AND q.acct_seq = h.acct_seq)
+      IS DISTINCT FROM h.chg_hash)`
+
 /**
  * Appends rows by one statement: all of them, or none where one of the rows that they follow is not stored with the very hash
  * that they were sealed with. So nothing is built upon a row that a server has lost. Answers how many rows were stored.
@@ -280,72 +365,21 @@ export const insert = (
     a.acctId === b.acctId ? a.acctSeq - b.acctSeq : a.acctId < b.acctId ? -1 : 1,
   )
   const base = baseOf(rows)
-  const baseColumn = (oid: number, value: (change: SealedChange) => unknown) => array(oid, base.map(value))
-  const column = (oid: number, value: (change: SealedChange) => unknown) => array(oid, rows.map(value))
-  const { bool, bytea, int8, text, uuid } = PgTypes.OID
-  // Why: All rows or none; every column is said, ids among them, so that it may be sent again. Sorted by account and
-  // sequence, or batches deadlock. All rows that the new ones follow are stored with the hash that was decided on, or
-  // nothing is stored: the guard says so once, before the first row. No RETURNING: the answer stays under 16 KiB, and
-  // CockroachDB may try again by itself.
-  // Plan: The root of an implicit transaction, so it commits by itself; looks up unique keys of what it writes, and
-  // by (acct_id, acct_seq) the row before the first new one of each account.
-  const statement = sql`
-    INSERT INTO balance_change (bchg_id, acct_id, acct_seq, chg_flavor, prev_bchg_id, owner, currency, scale, chg_amt, balance, held_amt,
-      held, overdraft_limit, acct_status, is_forced, xact_id, xact_rows, hold_id, hold_expires_at,
-      reverses_xact_id, reference, description, metadata, texts_salt, texts_hash, idem_key, request_hash,
-      details_hash, actor, effective_time, value_date, chg_create_time, chg_hash)
-    SELECT r.bchg_id, r.acct_id, r.acct_seq, r.chg_flavor::bal_chg_flavor, r.prev_bchg_id, r.owner, r.currency,
-      r.scale::INT2, r.chg_amt::DECIMAL, r.balance::DECIMAL, r.held_amt::DECIMAL, r.held::DECIMAL,
-      r.overdraft_limit::DECIMAL, r.acct_status::acct_status, r.is_forced, r.xact_id, r.xact_rows::INT2,
-      r.hold_id, r.hold_expires_at::TIMESTAMPTZ, r.reverses_xact_id, r.reference, r.description,
-      r.metadata::JSONB, r.texts_salt, r.texts_hash, r.idem_key, r.request_hash, r.details_hash, r.actor,
-      r.effective_time::TIMESTAMPTZ, r.value_date::DATE, r.chg_create_time::TIMESTAMPTZ, r.chg_hash
-    FROM unnest(
-      ${column(int8, (c) => c.bchgId)}::INT8[],
-      ${column(uuid, (c) => c.acctId)}::UUID[],
-      ${column(int8, (c) => BigInt(c.acctSeq))}::INT8[],
-      ${column(text, (c) => c.chgFlavor)}::TEXT[],
-      ${column(int8, (c) => c.prevBchgId)}::INT8[],
-      ${column(text, (c) => c.owner)}::TEXT[],
-      ${column(text, (c) => c.currency)}::TEXT[],
-      ${column(int8, (c) => BigInt(c.scale))}::INT8[],
-      ${column(text, (c) => money(c.chgAmt))}::TEXT[],
-      ${column(text, (c) => money(c.balance))}::TEXT[],
-      ${column(text, (c) => money(c.heldAmt))}::TEXT[],
-      ${column(text, (c) => money(c.held))}::TEXT[],
-      ${column(text, (c) => money(c.overdraftLimit))}::TEXT[],
-      ${column(text, (c) => c.acctStatus)}::TEXT[],
-      ${column(bool, (c) => c.isForced)}::BOOL[],
-      ${column(int8, (c) => c.xactId)}::INT8[],
-      ${column(int8, (c) => BigInt(c.xactRows))}::INT8[],
-      ${column(int8, (c) => c.holdId)}::INT8[],
-      ${column(text, (c) => time(c.holdExpiresAt))}::TEXT[],
-      ${column(int8, (c) => c.reversesXactId)}::INT8[],
-      ${column(text, (c) => c.reference)}::TEXT[],
-      ${column(text, (c) => c.description)}::TEXT[],
-      ${column(text, (c) => (c.metadata === null ? null : JSON.stringify(c.metadata)))}::TEXT[],
-      ${column(bytea, (c) => c.textsSalt)}::BYTEA[],
-      ${column(bytea, (c) => c.textsHash)}::BYTEA[],
-      ${column(bytea, (c) => c.idemKey)}::BYTEA[],
-      ${column(bytea, (c) => c.requestHash)}::BYTEA[],
-      ${column(bytea, (c) => c.detailsHash)}::BYTEA[],
-      ${column(text, (c) => c.actor)}::TEXT[],
-      ${column(text, (c) => time(c.effectiveTime))}::TEXT[],
-      ${column(text, (c) => c.valueDate)}::TEXT[],
-      ${column(text, (c) => time(c.chgCreateTime))}::TEXT[],
-      ${column(bytea, (c) => c.chgHash)}::BYTEA[]
-    ) AS r(bchg_id, acct_id, acct_seq, chg_flavor, prev_bchg_id, owner, currency, scale, chg_amt, balance, held_amt,
-      held, overdraft_limit, acct_status, is_forced, xact_id, xact_rows, hold_id, hold_expires_at,
-      reverses_xact_id, reference, description, metadata, texts_salt, texts_hash, idem_key, request_hash,
-      details_hash, actor, effective_time, value_date, chg_create_time, chg_hash)
-    WHERE NOT EXISTS (
-      SELECT 1 FROM unnest(
-        ${baseColumn(uuid, (c) => c.acctId)}::UUID[],
-        ${baseColumn(int8, (c) => BigInt(c.acctSeq - 1))}::INT8[],
-        ${baseColumn(bytea, (c) => c.prevHash)}::BYTEA[]
-      ) AS h(acct_id, acct_seq, chg_hash)
-      WHERE (SELECT q.chg_hash FROM balance_change q WHERE q.acct_id = h.acct_id AND q.acct_seq = h.acct_seq)
-        IS DISTINCT FROM h.chg_hash)`
+  const statement = sql.unsafe(insertText, [
+    ...written.map(({ sentAs, valueOf }) => array(oids[sentAs], rows.map(valueOf))),
+    array(
+      oids.UUID,
+      base.map(({ acctId }) => acctId),
+    ),
+    array(
+      oids.INT8,
+      base.map(({ acctSeq }) => BigInt(acctSeq - 1)),
+    ),
+    array(
+      oids.BYTEA,
+      base.map(({ prevHash }) => prevHash),
+    ),
+  ])
   return Effect.map(statement.raw, (result) => (result as { readonly rowCount: number }).rowCount)
 }
 
