@@ -1,5 +1,7 @@
 /** Appends that name what they stand on: nothing is built upon a row that is not the stored one, and a bad row fails alone. */
 import type { AccountId } from "@banquo/domain/AccountId"
+import { IdempotencyKey } from "@banquo/domain/IdempotencyKey"
+import * as Money from "@banquo/domain/Money"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { amount, countRows, money, open, USD, verifyLedger } from "@banquo/testing/Ledger"
 import * as TestDatabase from "@banquo/testing/TestDatabase"
@@ -9,7 +11,12 @@ import { SqlClient } from "effect/sql"
 import { DbConn } from "../src/database/DbConn.ts"
 import { fetchAccountHistory } from "../src/history/History.ts"
 import { fetchAccountInfo, makeAccount } from "../src/programs/Accounts.ts"
-import { insertAccount, insertBalanceChange, insertInitialBalance } from "../src/programs/Prototype.ts"
+import {
+  insertAccount,
+  insertBalanceChange,
+  insertInitialBalance,
+  selectLastBalanceChange,
+} from "../src/programs/Prototype.ts"
 import { postTransaction, storeBalanceChange } from "../src/programs/Transactions.ts"
 import { dryRun } from "../src/write/DryRun.ts"
 import * as GroupCommit from "../src/write/GroupCommit.ts"
@@ -99,6 +106,64 @@ layer(TestDatabase.layer, { excludeTestServices: true })("a transaction of the c
           assert.strictEqual((yield* fetchAccountInfo(acctId)).state.balance, money("16"))
           yield* verifyLedger
         }),
+    )
+  }
+
+  for (const isolation of ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]) {
+    const begin = Effect.provideService(SqlClient.BeginTransaction, `BEGIN ISOLATION LEVEL ${isolation}`)
+
+    it.effect(`at ${isolation} replays a key, also one of its own`, () =>
+      Effect.gen(function* () {
+        const { transaction } = yield* DbConn
+        const acctId = yield* open("10")
+        const payBy = (idempotencyKey: IdempotencyKey) =>
+          postTransaction({ changes: [{ acctId, amount: amount("-1") }], idempotencyKey })
+        const [used, fresh] = [IdempotencyKey.make(crypto.randomUUID()), IdempotencyKey.make(crypto.randomUUID())]
+        const before = yield* payBy(used)
+        const [replayed, first, second] = yield* begin(
+          transaction(Effect.all([payBy(used), payBy(fresh), payBy(fresh)])),
+        )
+        assert.deepStrictEqual(replayed, { ...before, isReplayed: true })
+        assert.deepStrictEqual(second, { ...first, isReplayed: true })
+        assert.strictEqual((yield* fetchAccountInfo(acctId)).state.balance, money("8"))
+      }),
+    )
+
+    it.effect(`at ${isolation} is told that a change has a follower, where it can see it`, () =>
+      Effect.gen(function* () {
+        const { transaction } = yield* DbConn
+        const acctId = yield* open("10")
+        const { bchgId } = yield* selectLastBalanceChange(acctId)
+        yield* storeBalanceChange(acctId, amount("1"))
+        const error = yield* Effect.flip(
+          begin(transaction(insertBalanceChange(acctId, bchgId, money("5"), money("15")))),
+        )
+        assert.strictEqual(error._tag, "PrevChangeTaken")
+      }),
+    )
+
+    it.effect(`at ${isolation} is run again for a follower that it cannot see`, () =>
+      Effect.gen(function* () {
+        const { transaction } = yield* DbConn
+        const { appUrl } = yield* TestDatabase.TestDatabase
+        const another = DbConn.layerUrl({ url: appUrl, connectionsMax: 2 })
+        const acctId = yield* open("10")
+        let tries = 0
+        const program = Effect.gen(function* () {
+          tries += 1
+          const { balance, bchgId } = yield* selectLastBalanceChange(acctId)
+          if (tries === 1) yield* Effect.provide(storeBalanceChange(acctId, amount("5")), another, { local: true })
+          return yield* insertBalanceChange(acctId, bchgId, money("1"), Money.sum(balance, money("1")))
+        })
+        const exit = yield* Effect.exit(begin(transaction(program)))
+        if (isolation === "READ COMMITTED") {
+          assert.isTrue(Exit.isFailure(exit) && exit.cause.toString().includes("PrevChangeTaken"), String(exit))
+        } else {
+          assert.isTrue(Exit.isSuccess(exit), String(exit))
+          assert.strictEqual(tries, 2)
+          assert.strictEqual((yield* fetchAccountInfo(acctId)).state.balance, money("16"))
+        }
+      }),
     )
   }
 })

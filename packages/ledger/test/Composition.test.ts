@@ -342,7 +342,7 @@ layer(Shop, { excludeTestServices: true })("a program of one's own", (it) => {
         yield* Effect.flip(sql.withTransaction(Effect.andThen(pay(undone), new OutOfStock({ what: "undone" }))))
         assert.isFalse(yield* Effect.flatMap(DbConn, ({ isInTransaction }) => isInTransaction))
         // One connection is all that it has: nothing of the ledger went another way.
-        const [row] = yield* TestDatabase.dialect === "postgresql"
+        const [row] = yield* TestDatabase.engine === "postgresql"
           ? sql<{ count: bigint }>`SELECT count(*) AS count FROM pg_stat_activity
               WHERE application_name = ${applicationName}`
           : sql<{ count: bigint }>`SELECT count(*) AS count FROM [SHOW CLUSTER SESSIONS]

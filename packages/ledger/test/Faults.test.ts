@@ -62,7 +62,7 @@ const writers = [
 /** Ends the sessions of that name, and tells how many there were. */
 const endSessions = (killer: SqlClient.SqlClient, applicationName: string) =>
   Effect.gen(function* () {
-    if (TestDatabase.dialect === "postgresql") {
+    if (TestDatabase.engine === "postgresql") {
       return (yield* killer`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
         WHERE application_name = ${applicationName}`).length
     }
@@ -613,7 +613,7 @@ layer(layerThrough({ statementTimeout: shortly }), { excludeTestServices: true }
         const acctId = yield* open("10")
         // A read waits for a lock on the table, and on CockroachDB for whoever is writing to the row.
         const block =
-          TestDatabase.dialect === "postgresql"
+          TestDatabase.engine === "postgresql"
             ? locker`LOCK TABLE balance_change`
             : locker`UPDATE balance_change SET description = 'x' WHERE acct_id = ${acctId}::UUID`
         const undone = yield* Effect.flip(

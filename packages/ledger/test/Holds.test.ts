@@ -305,7 +305,7 @@ for (const { how, writer } of writers) {
         assert.strictEqual((yield* fetchTransaction(posted.transactionId)).changes.length, 1)
         const { sql } = yield* DbConn
         // One statement is one transaction of the database's, which gives its rows one id, or one time.
-        const mark = TestDatabase.dialect === "postgresql" ? "xmin" : "crdb_internal_mvcc_timestamp"
+        const mark = TestDatabase.engine === "postgresql" ? "xmin" : "crdb_internal_mvcc_timestamp"
         const transactions = yield* sql`SELECT DISTINCT ${sql.literal(mark)}::TEXT FROM balance_change
           WHERE acct_id = ${acctId}::UUID AND acct_seq >= 4`
         assert.strictEqual(transactions.length, 1)

@@ -55,7 +55,7 @@ const describeCockroach = (sql: SqlClient.SqlClient) =>
 
 const describeSchema = (sql: SqlClient.SqlClient) =>
   Effect.all({
-    objects: TestDatabase.dialect === "postgresql" ? describePostgres(sql) : describeCockroach(sql),
+    objects: TestDatabase.engine === "postgresql" ? describePostgres(sql) : describeCockroach(sql),
     versions: sql`SELECT version, checksum FROM schema_version ORDER BY version`,
     ledgers: sql`SELECT id FROM ledger`,
     owners: sql`SELECT owner FROM schema_lease`,
@@ -64,7 +64,7 @@ const describeSchema = (sql: SqlClient.SqlClient) =>
 /** As a database begins. Cheaper than a new one. */
 const clear = (sql: SqlClient.SqlClient) =>
   Effect.forEach(
-    TestDatabase.dialect === "postgresql"
+    TestDatabase.engine === "postgresql"
       ? [
           "DROP SCHEMA public CASCADE",
           "CREATE SCHEMA public AUTHORIZATION pg_database_owner",
@@ -314,7 +314,7 @@ layer(TestDatabase.layerMigrated, { excludeTestServices: true })("an index", (it
       const sql = yield* TestDatabase.connect(ownerUrl)
       const where = `acct_id = '00000000-0000-4000-8000-000000000001'
         AND effective_time <> chg_create_time AND effective_time > now() AND acct_seq <= 5`
-      if (TestDatabase.dialect === "cockroachdb") {
+      if (TestDatabase.engine === "cockroachdb") {
         // It would refuse an index that is told to be used and does not hold all the rows.
         const [row] = yield* sql.unsafe<{ sum: unknown }>(
           `SELECT sum(chg_amt) AS sum FROM balance_change@${ofEffectiveTimes} WHERE ${where}`,

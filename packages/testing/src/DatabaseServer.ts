@@ -18,6 +18,7 @@ import { sqlState } from "@banquo/ledger/DatabaseError"
 import { DbConn } from "@banquo/ledger/DbConn"
 import type { Dialect } from "@banquo/ledger/Dialect"
 import { migrate } from "@banquo/ledger/Migrator"
+import { FaultyProxy } from "./FaultyProxy.ts"
 import { complaintAbout } from "./ReviewedStatements.ts"
 import * as StatementRecorder from "./StatementRecorder.ts"
 import { fixtureName } from "./StatementRecorder.ts"
@@ -32,6 +33,8 @@ export interface Roles {
 
 export interface ServerOfTests extends Roles {
   readonly dialect: Dialect
+  /** What it really is, where a stand-in is in front of it: for SQL of the tests' own. */
+  readonly engine: Dialect
   /** A migrated database to make copies of; CockroachDB cannot copy, so there each database is migrated. */
   readonly template: string | null
 }
@@ -49,7 +52,7 @@ interface Started {
 
 export default async function ({ provide }: TestProject) {
   const named = process.env["BANQUO_TEST_DATABASE_URL"]
-  const server = named === undefined ? await startEmbedded() : namedServer(named)
+  const server = await behindStandIn(named === undefined ? await startEmbedded() : namedServer(named))
   const recorder = await StatementRecorder.start(server.superuserUrl)
   const stop = async () => {
     await recorder.stop()
@@ -61,12 +64,14 @@ export default async function ({ provide }: TestProject) {
     const roles = rolesOf(superuserUrl, server.superuserUrl)
     await Effect.runPromise(createRoles(roles, dialect))
     const name = `banquo_template_${crypto.randomUUID().replaceAll("-", "")}`
+    const engine = isBehindStandIn ? "postgresql" : dialect
     const template = dialect === "postgresql" ? name : null
-    if (template !== null) await Effect.runPromise(createMigrated({ ...roles, dialect, template: null }, template))
-    provide("databaseServer", { ...roles, dialect, template })
+    if (template !== null)
+      await Effect.runPromise(createMigrated({ ...roles, dialect, engine, template: null }, template))
+    provide("databaseServer", { ...roles, dialect, engine, template })
     return async () => {
       try {
-        if (template !== null) await Effect.runPromise(drop({ superuserUrl, dialect }, template))
+        if (template !== null) await Effect.runPromise(drop({ superuserUrl, engine }, template))
       } finally {
         await stop()
       }
@@ -76,6 +81,24 @@ export default async function ({ provide }: TestProject) {
   } catch (error) {
     await stop()
     throw error
+  }
+}
+
+/** With `BANQUO_TEST_STAND_IN` the whole run is by way of a stand-in for CockroachDB, with a PostgreSQL behind it. */
+const isBehindStandIn = process.env["BANQUO_TEST_STAND_IN"] !== undefined
+
+const behindStandIn = async (server: Started): Promise<Started> => {
+  if (!isBehindStandIn) return server
+  const runtime = ManagedRuntime.make(
+    FaultyProxy.layer(Redacted.make(server.superuserUrl), { dialect: "postgresql", isBehindRecorder: true }),
+  )
+  const { url } = await runtime.runPromise(FaultyProxy)
+  return {
+    superuserUrl: Redacted.value(url),
+    stop: async () => {
+      await runtime.dispose()
+      await server.stop()
+    },
   }
 }
 
@@ -204,7 +227,7 @@ export const createMigrated = (server: ServerOfTests, name: string) =>
   }).pipe(Effect.orDie)
 
 /** Also with sessions in it. */
-export const drop = ({ dialect, superuserUrl }: Pick<ServerOfTests, "dialect" | "superuserUrl">, name: string) =>
-  runAll(superuserUrl, `DROP DATABASE ${name} ${dialect === "postgresql" ? "WITH (FORCE)" : "CASCADE"}`).pipe(
+export const drop = ({ engine, superuserUrl }: Pick<ServerOfTests, "engine" | "superuserUrl">, name: string) =>
+  runAll(superuserUrl, `DROP DATABASE ${name} ${engine === "postgresql" ? "WITH (FORCE)" : "CASCADE"}`).pipe(
     Effect.orDie,
   )

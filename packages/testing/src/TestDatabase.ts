@@ -24,6 +24,9 @@ export class TestDatabase extends Context.Service<
 /** Which database this run of the tests is on: for what can only be said of one of them. */
 export const dialect: Dialect = inject("databaseServer").dialect
 
+/** What that database really is, which a stand-in may hide: for SQL of a test's own. */
+export const engine: Dialect = inject("databaseServer").engine
+
 /** Longest that a test may take which changes the schema: CockroachDB needs a second or more for an index. */
 export const schemaTimeout = 1_800_000
 
@@ -89,4 +92,4 @@ export const waitingCount = (sql: SqlClient.SqlClient): Effect.Effect<number> =>
  * waits for nothing: a test asserts what is so whether they have come to wait or not.
  */
 export const untilWaiting = (sql: SqlClient.SqlClient, count: number): Effect.Effect<void> =>
-  dialect === "postgresql" ? until(Effect.map(waitingCount(sql), (waiting) => waiting === count)) : Effect.void
+  engine === "postgresql" ? until(Effect.map(waitingCount(sql), (waiting) => waiting === count)) : Effect.void

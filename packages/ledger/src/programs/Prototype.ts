@@ -5,6 +5,7 @@
  */
 import type { AccountRecord } from "@banquo/domain/Account"
 import { AccountId } from "@banquo/domain/AccountId"
+import type { AccountState } from "@banquo/domain/AccountState"
 import { BalanceChangeId } from "@banquo/domain/BalanceChangeId"
 import { type Currency, isoScaleOf } from "@banquo/domain/Currency"
 import type { Decision } from "@banquo/domain/Decision"
@@ -16,9 +17,11 @@ import { AccountAlreadyExists, AccountNotFound, AmountOutOfRange } from "@banquo
 import { saltBytes } from "@banquo/domain/Texts"
 import { Clock, Effect, Result, Schema } from "effect"
 import * as AccountTable from "../tables/AccountTable.ts"
+import * as BalanceChangeTable from "../tables/BalanceChangeTable.ts"
 import { stateColumns, type StateRow, tailOfRow } from "../tables/BalanceChangeTable.ts"
+import { seesNewRows } from "../write/Append.ts"
 import { CurrentActor } from "../write/CurrentActor.ts"
-import { DatabaseUnavailable, defectOf, faultOf, OutcomeUnknown } from "../database/DatabaseError.ts"
+import { Contention, DatabaseUnavailable, defectOf, faultOf, OutcomeUnknown } from "../database/DatabaseError.ts"
 import { DbConn, read, within } from "../database/DbConn.ts"
 import { fetchAccountHistory, fetchChangesPage } from "../history/History.ts"
 import { withOpenHolds } from "../tables/OpenHolds.ts"
@@ -174,7 +177,18 @@ export const insertBalanceChange = (
         computed: Money.format(computed, Money.decimals),
       })
     }
-    return isStored ? idOf(ruling!.success) : yield* new PrevChangeTaken({ accountId: acctId, prevChgId })
+    if (isStored) return idOf(ruling!.success)
+    return yield* (yield* isSeenToHaveMoved(head))
+      ? new PrevChangeTaken({ accountId: acctId, prevChgId })
+      : new Contention()
+  })
+
+/** Not so where only a transaction that begins later sees what has been appended to the account. */
+const isSeenToHaveMoved = ({ acctId, bchgId }: AccountState) =>
+  Effect.gen(function* () {
+    if (yield* seesNewRows) return true
+    const heads = yield* read((sql, database) => BalanceChangeTable.selectHeads(sql, [acctId], database))
+    return heads.get(acctId)?.bchgId !== bchgId
   })
 
 /** With as many decimals as the account has, or with more where the amount needs them: `decide` refuses it then. */

@@ -70,10 +70,7 @@ const readBack = Effect.fnUntraced(function* ({ acctId, acctSeq, chgHash }: Seal
 
 const isOurs = (row: SealedChange) => Effect.map(readBack(row), (found) => found === "ours")
 
-/**
- * Inside a transaction of the caller's, a savepoint keeps a conflict from spoiling what the caller did before. Where the
- * transaction sees one state for good, what is stale stays so: it ends as retryable.
- */
+/** Inside a transaction of the caller's, a savepoint keeps a conflict from spoiling what the caller did before. */
 const appendToTransaction = (
   send: Effect.Effect<boolean, SqlError.SqlError>,
 ): Effect.Effect<boolean, Contention | DatabaseUnavailable, DbConn> =>
@@ -85,15 +82,20 @@ const appendToTransaction = (
         if (fault === "defect") return Effect.die(defectOf(error))
         return Effect.fail(fault === "retry" ? new Contention() : new DatabaseUnavailable())
       }),
-      Effect.flatMap((isStored) =>
-        isStored
-          ? Effect.succeed(true)
-          : Effect.flatMap(seesNewRows, (sees) => (sees ? Effect.succeed(false) : Effect.fail(new Contention()))),
-      ),
     ),
   )
 
-const seesNewRows = Effect.map(
+/**
+ * Whether rows can be seen that others store from now on. A transaction of the caller's at REPEATABLE READ or SERIALIZABLE
+ * sees one state for good: what it read is as new as it gets there, so only the whole transaction can be run again.
+ */
+export const seesNewRows: Effect.Effect<boolean, DatabaseUnavailable, DbConn> = Effect.flatMap(
+  DbConn,
+  ({ isInTransaction }) =>
+    Effect.flatMap(isInTransaction, (isInside) => (isInside ? isReadCommitted : Effect.succeed(true))),
+)
+
+const isReadCommitted = Effect.map(
   // Why: Whether a caller's transaction can see what others have written since it began.
   // Plan: No data. Only after a conflict inside a caller's transaction.
   read((sql) => sql<{ isolation: string }>`SELECT current_setting('transaction_isolation') AS isolation`),

@@ -9,6 +9,7 @@ import { assertWellFormed } from "@banquo/domain/WellFormed"
 import { Clock, Data, Effect, Result } from "effect"
 import { Contention } from "../database/DatabaseError.ts"
 import { contentionBackoff, DbConn } from "../database/DbConn.ts"
+import { seesNewRows } from "./Append.ts"
 import { IsDryRun } from "./DryRun.ts"
 import { type Posted, postedOfDecision } from "./Posted.ts"
 import { selectPosted } from "./Replay.ts"
@@ -79,5 +80,7 @@ const attempt = Effect.fnUntraced(function* (requests: Group) {
   // They may have been carried out before: that comes before any refusal.
   if (Result.isFailure(ruling!)) return (yield* selectPosted(requests)) ?? (yield* new RequestRefused(ruling.failure))
   if (isStored) return ruling!.success.map(postedOfDecision)
-  return (yield* selectPosted(requests)) ?? (yield* new HeadMoved())
+  const posted = yield* selectPosted(requests)
+  if (posted !== undefined) return posted
+  return yield* (yield* seesNewRows) ? new HeadMoved() : new Contention()
 })
