@@ -7,6 +7,7 @@ import { assert, layer } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import { get as httpGet, type IncomingMessage } from "node:http"
 import { FaultyProxy } from "@banquo/testing/FaultyProxy"
+import * as TestDatabase from "@banquo/testing/TestDatabase"
 import { append } from "@banquo/testing/Past"
 import * as TestServer from "./TestServer.ts"
 import { assertProblem, get, open } from "./TestServer.ts"
@@ -50,6 +51,9 @@ const pathsOf = (account_id: string) => {
     "statement as a page": `${path}/statement?${period}&axis=effective&format=html`,
   }
 }
+
+/** In the SQL of a page of a stream, on a line of its own: the read of a head on CockroachDB says it within one. */
+const pageOfRows = "    ORDER BY b.acct_seq"
 
 /** A request on a connection of its own; `response` is there when its first part is, and is not read until the test does. */
 const connect = (path: string) =>
@@ -126,8 +130,8 @@ layer(withAccounts, { excludeTestServices: true })("a long document", (it) => {
         const { long } = yield* Accounts
         const proxy = yield* FaultyProxy
         // The first page comes; the second is asked for twice.
-        yield* proxy.watch("ORDER BY b.acct_seq")
-        const lost = yield* proxy.loseReply("ORDER BY b.acct_seq", 2)
+        yield* proxy.watch(pageOfRows)
+        const lost = yield* proxy.loseReply(pageOfRows, 2)
         const response = yield* (yield* connect(pathsOf(long)[name])).response
         assert.strictEqual(response.statusCode, 200)
         const { isWhole, text } = yield* readAll(response)
@@ -153,6 +157,9 @@ layer(withAccounts, { excludeTestServices: true })("a long document", (it) => {
   }
 })
 
+/** On CockroachDB the account stands by itself in the read of its head too; on PostgreSQL it is in an array. */
+const headReads = TestDatabase.dialect === "cockroachdb" ? 1 : 0
+
 /** How many statements about the account `long` were sent: one rule for all tests, as it goes before those that come later. */
 class Statements extends Context.Service<Statements, { readonly count: Effect.Effect<number> }>()(
   "@banquo/server/test/Statements",
@@ -173,7 +180,7 @@ layer(Statements.layer.pipe(Layer.provideMerge(withAccounts)), { excludeTestServ
         const { long, other } = yield* Accounts
         const proxy = yield* FaultyProxy
         const statements = yield* Statements
-        const held = yield* Effect.acquireRelease(proxy.hold("ORDER BY b.acct_seq"), ({ release }) => release)
+        const held = yield* Effect.acquireRelease(proxy.hold(pageOfRows), ({ release }) => release)
         const { hangUp } = yield* connect(pathsOf(long)[name])
         yield* held.arrived
         const before = yield* statements.count
@@ -201,7 +208,7 @@ layer(Statements.layer.pipe(Layer.provideMerge(withAccounts)), { excludeTestServ
       const unread = (yield* statements.count) - before
       for (const response of responses) assert.isTrue((yield* readAll(response)).isWhole)
       // Some pages were not asked for until those before them were read.
-      const all = 4 * Math.ceil(rows / changesReadMax)
+      const all = 4 * (headReads + Math.ceil(rows / changesReadMax))
       assert.strictEqual((yield* statements.count) - before, all)
       assert.isBelow(unread, all)
     }).pipe(Effect.scoped),
