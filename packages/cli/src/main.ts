@@ -1,7 +1,7 @@
 import * as Heap from "@banquo/server/Heap"
 import * as Server from "@banquo/server/Server"
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Cause, Config, Console, Effect, Exit, Layer, Option } from "effect"
+import { Cause, Config, Console, Effect, Exit, Function, Layer, Option } from "effect"
 import { CliError, Command } from "effect/cli"
 import { HttpServer } from "effect/http"
 import manifest from "../package.json" with { type: "json" }
@@ -75,6 +75,9 @@ const report = (cause: Cause.Cause<unknown>) => {
 }
 
 Heap.keepSmall()
+
+// `runMain` lets go of signals before the process exits: one that came then would kill it, and its exit code with it.
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, Function.constVoid)
 
 Command.run(banquo, { version: manifest.version }).pipe(
   Effect.tapCause(report),

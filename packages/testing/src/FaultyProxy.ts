@@ -7,8 +7,8 @@
  * the name of the statement.
  */
 import { Context, Deferred, Effect, Layer, Redacted, type Scope } from "effect"
-import { fixtureName } from "./StatementRecorder.ts"
 import { CockroachStandIn, type CockroachOptions } from "./CockroachStandIn.ts"
+import { fixtureName } from "./StatementRecorder.ts"
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net"
 
 /** A fault that waits for its statements. */

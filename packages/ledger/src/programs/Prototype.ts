@@ -19,7 +19,6 @@ import { Clock, Effect, Result, Schema } from "effect"
 import * as AccountTable from "../tables/AccountTable.ts"
 import * as BalanceChangeTable from "../tables/BalanceChangeTable.ts"
 import { stateColumns, type StateRow, tailOfRow } from "../tables/BalanceChangeTable.ts"
-import { seesNewRows } from "../write/Append.ts"
 import { CurrentActor } from "../write/CurrentActor.ts"
 import { Contention, DatabaseUnavailable, defectOf, faultOf, OutcomeUnknown } from "../database/DatabaseError.ts"
 import { DbConn, read, within } from "../database/DbConn.ts"
@@ -185,11 +184,10 @@ export const insertBalanceChange = (
 
 /** Not so where only a transaction that begins later sees what has been appended to the account. */
 const isSeenToHaveMoved = ({ acctId, bchgId }: AccountState) =>
-  Effect.gen(function* () {
-    if (yield* seesNewRows) return true
-    const heads = yield* read((sql, database) => BalanceChangeTable.selectHeads(sql, [acctId], database))
-    return heads.get(acctId)?.bchgId !== bchgId
-  })
+  Effect.map(
+    read((sql, database) => BalanceChangeTable.selectHeads(sql, [acctId], database)),
+    (heads) => heads.get(acctId)?.bchgId !== bchgId,
+  )
 
 /** With as many decimals as the account has, or with more where the amount needs them: `decide` refuses it then. */
 const amountOf = (money: Money.Money, scale: number): Money.Amount =>

@@ -85,23 +85,6 @@ const appendToTransaction = (
     ),
   )
 
-/**
- * Whether rows can be seen that others store from now on. A transaction of the caller's at REPEATABLE READ or SERIALIZABLE
- * sees one state for good: what it read is as new as it gets there, so only the whole transaction can be run again.
- */
-export const seesNewRows: Effect.Effect<boolean, DatabaseUnavailable, DbConn> = Effect.flatMap(
-  DbConn,
-  ({ isInTransaction }) =>
-    Effect.flatMap(isInTransaction, (isInside) => (isInside ? isReadCommitted : Effect.succeed(true))),
-)
-
-const isReadCommitted = Effect.map(
-  // Why: Whether a caller's transaction can see what others have written since it began.
-  // Plan: No data. Only after a conflict inside a caller's transaction.
-  read((sql) => sql<{ isolation: string }>`SELECT current_setting('transaction_isolation') AS isolation`),
-  ([row]) => row?.isolation === "read committed",
-)
-
 /** One statement; where something is said of accounts, two in one transaction. `false`: the guard kept all of it out. */
 const insertDecisions = (
   { sql }: DbConn["Service"],

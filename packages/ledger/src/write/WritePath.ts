@@ -7,9 +7,8 @@ import type { Intent, Request } from "@banquo/domain/Intent"
 import type { IdempotencyKeyReused } from "@banquo/domain/Refusal"
 import { assertWellFormed } from "@banquo/domain/WellFormed"
 import { Clock, Data, Effect, Result } from "effect"
-import { Contention } from "../database/DatabaseError.ts"
-import { contentionBackoff, DbConn } from "../database/DbConn.ts"
-import { seesNewRows } from "./Append.ts"
+import { Contention, type DatabaseUnavailable } from "../database/DatabaseError.ts"
+import { contentionBackoff, DbConn, read } from "../database/DbConn.ts"
 import { IsDryRun } from "./DryRun.ts"
 import { type Posted, postedOfDecision } from "./Posted.ts"
 import { selectPosted } from "./Replay.ts"
@@ -84,3 +83,18 @@ const attempt = Effect.fnUntraced(function* (requests: Group) {
   if (posted !== undefined) return posted
   return yield* (yield* seesNewRows) ? new HeadMoved() : new Contention()
 })
+
+/**
+ * Whether rows can be seen that others store from now on. A transaction of the caller's at REPEATABLE READ or SERIALIZABLE
+ * sees one state for good: what it read is as new as it gets there, so only the whole transaction can be run again.
+ */
+const seesNewRows: Effect.Effect<boolean, DatabaseUnavailable, DbConn> = Effect.flatMap(DbConn, ({ isInTransaction }) =>
+  Effect.flatMap(isInTransaction, (isInside) => (isInside ? isReadCommitted : Effect.succeed(true))),
+)
+
+const isReadCommitted = Effect.map(
+  // Why: Whether a caller's transaction can see what others have written since it began.
+  // Plan: No data. Only after a conflict inside a caller's transaction.
+  read((sql) => sql<{ isolation: string }>`SELECT current_setting('transaction_isolation') AS isolation`),
+  ([row]) => row?.isolation === "read committed",
+)
