@@ -135,8 +135,10 @@ layer(Postgres, { timeout: "30 seconds", excludeTestServices: true })("a running
 
   it.effect("comes back by itself when a session is killed", () =>
     Effect.gen(function* () {
-      const { ownerUrl, pid } = yield* EmbeddedPostgres
+      const { logFile, ownerUrl, pid } = yield* EmbeddedPostgres
       const before = yield* pid
+      const timesReady = Effect.sync(() => readFileSync(logFile, "utf8").split("ready to accept connections").length)
+      const readyBefore = yield* timesReady
       yield* query(ownerUrl, (sql) => sql`create table kept as select 1 as id`)
       yield* query(ownerUrl, (sql) =>
         Effect.flatMap(sql<{ pid: number }>`select pg_backend_pid() as pid`, ([row]) =>
@@ -146,7 +148,9 @@ layer(Postgres, { timeout: "30 seconds", excludeTestServices: true })("a running
           ),
         ),
       )
-      const rows = yield* eventually(query(ownerUrl, (sql) => sql`select id from kept`))
+      // A server that has not seen yet that its session is gone still answers.
+      yield* eventually(Effect.filterOrFail(timesReady, (times) => times > readyBefore))
+      const rows = yield* query(ownerUrl, (sql) => sql`select id from kept`)
       assert.deepStrictEqual(rows, [{ id: 1 }])
       assert.strictEqual(yield* pid, before)
     }),
