@@ -371,6 +371,16 @@ for (const [how, writer] of writers) {
 }
 
 layer(layerThrough(), { excludeTestServices: true })("through a proxy", (it) => {
+  it.effect("a read that the database undoes in favour of others is asked for again, as a write is", () =>
+    Effect.gen(function* () {
+      const proxy = yield* FaultyProxy
+      const acctId = yield* open("10")
+      const fault = yield* proxy.refuse(acctId, "40001", 5)
+      assert.strictEqual((yield* fetchAccountInfo(acctId)).state.balance, money("10"))
+      yield* fault.happened
+    }),
+  )
+
   describe("a transaction of the caller's", () => {
     it.effect("whose COMMIT is lost, or its answer, has an unknown outcome", () =>
       Effect.gen(function* () {

@@ -286,7 +286,7 @@ type Clients = Pick<DbConn["Service"], "reads" | "sql"> & {
 
 const fromSqlClients = ({ reads, sql, ...clients }: Clients): DbConn["Service"] => {
   const isInTransaction = Effect.map(Effect.serviceOption(sql.transactionService), Option.isSome)
-  const database = remembered(answered(clients.database, 2))
+  const database = remembered(asked(clients.database))
 
   const once = <A, E, R>(program: Effect.Effect<A, E, R>) =>
     Effect.suspend(() => {
@@ -343,7 +343,7 @@ const fromSqlClients = ({ reads, sql, ...clients }: Clients): DbConn["Service"] 
     ledgerId: Effect.suspend(() =>
       ledgerId !== undefined
         ? Effect.succeed(ledgerId)
-        : answered(selectLedgerId(reads), 2).pipe(
+        : asked(selectLedgerId(reads)).pipe(
             Effect.map(([row]) => {
               if (row === undefined) throw new Error("the table ledger is empty")
               return (ledgerId = row.ledger_id)
@@ -395,28 +395,31 @@ export const atomically = <A, E, R>(
 
 /**
  * Runs a read, in the transaction if there is one. Outside of one, asking again is harmless, so it is asked once more when
- * a connection turns out to be dead, as pooled connections do after the database was restarted.
+ * a connection turns out to be dead, as pooled connections do after the database was restarted. A database may undo a read in
+ * favour of others too, which says nothing about its health.
  */
 export const read = <A>(
   query: (sql: SqlClient.SqlClient, database: Database) => Effect.Effect<A, SqlError.SqlError>,
 ): Effect.Effect<A, DatabaseUnavailable, DbConn> =>
   Effect.flatMap(DbConn, ({ database, isInTransaction, reads, sql }) =>
     Effect.flatMap(Effect.zip(database, isInTransaction), ([known, isInside]) =>
-      isInside ? answered(query(sql, known), 1) : answered(query(reads, known), 2),
+      isInside ? answered(within(query(sql, known))) : asked(query(reads, known)),
     ),
   )
 
-const answered = <A>(
-  statement: Effect.Effect<A, SqlError.SqlError>,
-  tries: number,
-): Effect.Effect<A, DatabaseUnavailable> =>
+/** Outside of a transaction. What the database undid in favour of others is asked for as often as a write is tried. */
+const asked = <A>(statement: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A, DatabaseUnavailable> =>
   within(statement).pipe(
-    Effect.retry({ while: isUnanswered, times: tries - 1 }),
-    Effect.catch((error) =>
-      isUnanswered(error)
-        ? Effect.fail(new DatabaseUnavailable(faultOf(error) === "retry" ? { isUndone: true } : {}))
-        : Effect.die(defectOf(error)),
-    ),
+    Effect.retry({ while: wasUndone, schedule: contentionBackoff }),
+    Effect.retry({ while: (error) => isUnanswered(error) && !wasUndone(error), times: 1 }),
+    answered,
+  )
+
+const answered = <A>(statement: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A, DatabaseUnavailable> =>
+  Effect.catch(statement, (error) =>
+    isUnanswered(error)
+      ? Effect.fail(new DatabaseUnavailable(faultOf(error) === "retry" ? { isUndone: true } : {}))
+      : Effect.die(defectOf(error)),
   )
 
 const isUnanswered = (error: SqlError.SqlError): boolean => {
