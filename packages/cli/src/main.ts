@@ -1,3 +1,4 @@
+import { DatabaseUnavailable } from "@banquo/ledger/DatabaseError"
 import * as Heap from "@banquo/server/Heap"
 import * as Server from "@banquo/server/Server"
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
@@ -62,6 +63,10 @@ const banquo = Command.make("banquo").pipe(
 const lineOf = (error: unknown): string => {
   if (error instanceof Config.ConfigError) return `bad configuration: ${lineOf(error.cause)}`
   if (!(error instanceof Error)) return String(error)
+  // Which failure it was is for whoever runs the command.
+  if (error instanceof DatabaseUnavailable && error.failure !== undefined) {
+    return `the database cannot be used: ${error.failure}`
+  }
   // An address that cannot be listened on says so in its cause only.
   return error.message === "" && error.cause !== undefined ? lineOf(error.cause) : error.message.replaceAll(/\s+/g, " ")
 }

@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { parse } from "yaml"
 import { Api } from "@banquo/api/Api"
-import { answerTimeout } from "@banquo/ledger/DbConn"
+import { deadlineDefault } from "@banquo/ledger/Deadline"
 import { shutdownTimeout } from "@banquo/server/Server"
 import { configOf, keysOfMigrate, keysOfServe } from "./ConfigKeys.ts"
 import * as Manifests from "./Manifests.ts"
@@ -98,7 +98,7 @@ describe.each(Object.entries(files))("%s", (_, services) => {
     "%s: requests in flight may end before it is killed",
     (_, { environment, stop_grace_period }) => {
       const drainDelay = Number.parseInt(environment?.["DRAIN_DELAY"] ?? "0", 10)
-      const needed = drainDelay + Duration.toSeconds(shutdownTimeout) + Duration.toSeconds(answerTimeout)
+      const needed = drainDelay + Duration.toSeconds(shutdownTimeout) + Duration.toSeconds(deadlineDefault)
       assert.isAbove(Number.parseInt(stop_grace_period!, 10), needed)
     },
   )

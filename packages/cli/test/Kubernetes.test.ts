@@ -5,7 +5,7 @@ import { execFileSync } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Api } from "@banquo/api/Api"
-import { answerTimeout } from "@banquo/ledger/DbConn"
+import { deadlineDefault } from "@banquo/ledger/Deadline"
 import { shutdownTimeout } from "@banquo/server/Server"
 import { configOf, keysOfMigrate, keysOfServe } from "./ConfigKeys.ts"
 import * as Manifests from "./Manifests.ts"
@@ -272,7 +272,7 @@ const rules: ReadonlyArray<Rule> = [
       const { lifecycle } = containersOf(Manifests.api(manifests))[0]!
       const sleep = lifecycle?.preStop?.sleep?.seconds ?? 0
       const grace = podOf(Manifests.api(manifests)).spec!.terminationGracePeriodSeconds ?? 30
-      const needed = sleep + Duration.toSeconds(shutdownTimeout) + Duration.toSeconds(answerTimeout)
+      const needed = sleep + Duration.toSeconds(shutdownTimeout) + Duration.toSeconds(deadlineDefault)
       return sleep >= 5 && needed < grace ? [] : [`${sleep} s of sleep, ${needed} s needed, ${grace} s of grace`]
     },
     breaks: [

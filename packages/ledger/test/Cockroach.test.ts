@@ -372,13 +372,6 @@ layer(CockroachDatabase.layerMigrated, { excludeTestServices: true, timeout: Tes
         assert.notInclude(sound.text, "known faults")
       }),
     )
-
-    it.effect("to a single node takes ids in order", () =>
-      Effect.gen(function* () {
-        const { exit } = yield* askAs({ nodes: 1 })
-        assert.deepInclude(Exit.isSuccess(exit) ? exit.value : {}, { idSource: "unique_rowid()" })
-      }),
-    )
   },
 )
 

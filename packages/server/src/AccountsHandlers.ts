@@ -16,7 +16,7 @@ import { Clock, Effect, Stream } from "effect"
 import { HttpApiBuilder, HttpApiSchema } from "effect/http-api"
 import * as ChangesDocument from "./ChangesDocument.ts"
 import { attachment, cutOff, negotiate, streamed } from "./Documents.ts"
-import { ledgerContext } from "./LedgerContext.ts"
+import { ledgerContext, ledgerRun } from "./LedgerContext.ts"
 import { orProblem } from "./Problems.ts"
 import { refused } from "./RequestSchema.ts"
 import * as StatementDocument from "./StatementDocument.ts"
@@ -28,7 +28,7 @@ export const layer = HttpApiBuilder.group(
   "accounts",
   Effect.fnUntraced(function* (handlers) {
     const context = yield* ledgerContext
-    const run = Effect.provideContext(context)
+    const run = yield* ledgerRun
     return (
       handlers
         // A client that hangs up does not stop a write: its key will find the work done.

@@ -15,7 +15,7 @@ import {
 } from "@banquo/ledger/Holds"
 import { Effect } from "effect"
 import { HttpApiBuilder } from "effect/http-api"
-import { ledgerContext } from "./LedgerContext.ts"
+import { ledgerRun } from "./LedgerContext.ts"
 import { orProblem } from "./Problems.ts"
 import { written } from "./Written.ts"
 
@@ -38,8 +38,7 @@ export const layer = HttpApiBuilder.group(
   Api,
   "holds",
   Effect.fnUntraced(function* (handlers) {
-    const context = yield* ledgerContext
-    const run = Effect.provideContext(context)
+    const run = yield* ledgerRun
     // A client that hangs up does not stop a write: its key will find the work done.
     const write = { uninterruptible: true }
     return handlers

@@ -17,7 +17,7 @@ import { type PostedChange, tailAfter } from "@banquo/ledger/Posted"
 import { storeBalanceChange } from "@banquo/ledger/Transactions"
 import { Effect, Option, Schema } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
-import { ledgerContext } from "./LedgerContext.ts"
+import { ledgerRun } from "./LedgerContext.ts"
 import { codeOf, countRefusal } from "./Refusals.ts"
 
 export const isLegacyPath = (path: string): boolean =>
@@ -188,10 +188,10 @@ export const routesOf = ({ hasDummyAccounts }: LegacyOptions): ReadonlyArray<Leg
 export const layer = (options: LegacyOptions) =>
   HttpRouter.use(
     Effect.fnUntraced(function* (router) {
-      const context = yield* ledgerContext
+      const run = yield* ledgerRun
       for (const { handler, method, path } of routesOf(options)) {
         // A client that hangs up does not stop a write.
-        yield* router.add(method, path, Effect.provideContext(handler, context), {
+        yield* router.add(method, path, run(handler), {
           uninterruptible: method === "POST",
         })
       }

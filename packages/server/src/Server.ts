@@ -9,6 +9,7 @@ import { Draining } from "./Draining.ts"
 import * as HttpMetrics from "./HttpMetrics.ts"
 import type { LegacyOptions } from "./Legacy.ts"
 import * as ProcessMetrics from "./ProcessMetrics.ts"
+import { Readiness } from "./Readiness.ts"
 import * as Refusals from "./Refusals.ts"
 import * as Routes from "./Routes.ts"
 
@@ -81,7 +82,7 @@ export const layer = (options: ServerOptions) =>
       // Added last, so it is what stopping begins with.
       return Layer.effectDiscard(Draining.use(({ drain }) => Effect.addFinalizer(() => drain))).pipe(
         Layer.provideMerge(serve),
-        Layer.provide([ProcessMetrics.layer, Refusals.layer]),
+        Layer.provide([ProcessMetrics.layer, Refusals.layer, Readiness.layer]),
         Layer.provide(Layer.effectDiscard(requests)),
         Layer.provide(Layer.effectDiscard(Effect.forkScoped(warnOfPrivileges))),
         Layer.provide(

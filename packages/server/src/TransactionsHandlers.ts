@@ -20,7 +20,7 @@ import { dryRun } from "@banquo/ledger/DryRun"
 import { Array as Arr, Cause, Data, Effect, Exit, identity, Option, Result, Schema, Stream } from "effect"
 import { HttpApiBuilder, type HttpApiError } from "effect/http-api"
 import { Draining } from "./Draining.ts"
-import { ledgerContext } from "./LedgerContext.ts"
+import { ledgerContext, ledgerRun } from "./LedgerContext.ts"
 import { orProblem, problemOf } from "./Problems.ts"
 import { RequestId } from "./RequestId.ts"
 import { invalidJson, invalidRequest, tooLong } from "./RequestSchema.ts"
@@ -188,7 +188,7 @@ export const layer = HttpApiBuilder.group(
   Effect.fnUntraced(function* (handlers) {
     const context = yield* ledgerContext
     const { closing } = yield* Draining
-    const run = Effect.provideContext(context)
+    const run = yield* ledgerRun
     return (
       handlers
         // A client that hangs up does not stop a write: its key will find the work done.

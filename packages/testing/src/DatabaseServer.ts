@@ -195,10 +195,7 @@ export const createEmpty = (server: ServerOfTests, name: string) =>
   Effect.gen(function* () {
     const { dialect, superuserUrl } = server
     if (dialect === "postgresql") {
-      yield* runAll(superuserUrl, `CREATE DATABASE ${name} OWNER banquo_owner`)
-      // No test crashes the server, so none needs its commits on disk.
-      yield* runAll(superuserUrl, `ALTER DATABASE ${name} SET synchronous_commit = off`)
-      return
+      return yield* runAll(superuserUrl, `CREATE DATABASE ${name} OWNER banquo_owner`)
     }
     yield* runAll(superuserUrl, `CREATE DATABASE ${name}`, `ALTER DATABASE ${name} OWNER TO banquo_owner`)
     yield* runAll(
@@ -213,12 +210,7 @@ export const createMigrated = (server: ServerOfTests, name: string) =>
   Effect.gen(function* () {
     const { ownerUrl, superuserUrl, template } = server
     if (template !== null) {
-      yield* runAll(
-        superuserUrl,
-        `CREATE DATABASE ${name} TEMPLATE ${template} OWNER banquo_owner`,
-        `ALTER DATABASE ${name} SET synchronous_commit = off`,
-      )
-      return
+      return yield* runAll(superuserUrl, `CREATE DATABASE ${name} TEMPLATE ${template} OWNER banquo_owner`)
     }
     yield* createEmpty(server, name)
     const url = Redacted.make(onDatabase(ownerUrl, name))

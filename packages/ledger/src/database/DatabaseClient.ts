@@ -1,11 +1,15 @@
 /**
- * A `SqlClient` on a pool of `@effect/sql-pg`, for what its own client leaves open: each connection is looked at before its
- * first use, lives for a time of its own, and the pool is made when it is known which database it is for.
+ * A `SqlClient` on a pool of `@effect/sql-pg`, for what its own client leaves open: nothing is sent where no server is fit, each
+ * connection is looked at before its first use and lives for a time of its own, and the pool is made when it is known which
+ * database it is for.
  */
 import { PgClient, type PgConnection, PgPool } from "@effect/sql-pg"
 import { Clock, Duration, Effect, Random, Scope, Semaphore } from "effect"
 import type { Reactivity } from "effect/reactivity"
 import { SqlClient, type SqlConnection, SqlError } from "effect/sql"
+import { sqlState } from "./DatabaseError.ts"
+import type { Dialect } from "./Dialect.ts"
+import type { ServerWatch } from "./ServerWatch.ts"
 
 /**
  * How long a connection is used, give or take a third: long enough to cost nothing, and after that time a node or an instance
@@ -14,8 +18,8 @@ import { SqlClient, type SqlConnection, SqlError } from "effect/sql"
 export const connectionLifetime = Duration.minutes(15)
 
 export interface DatabaseClientOptions {
-  /** Asked for at the first statement, and again if it fails. */
-  readonly pool: Effect.Effect<PgPool.Config, SqlError.SqlError>
+  readonly watch: ServerWatch
+  readonly pool: (dialect: Dialect) => PgPool.Config
   /** Run once on each connection; one that it fails on is not used. */
   readonly inspect: (connection: PgConnection.PgConnection) => Effect.Effect<void, SqlError.SqlError>
   readonly connectionLifetime: Duration.Duration
@@ -46,15 +50,21 @@ const makeSessions = Effect.fnUntraced(function* (options: DatabaseClientOptions
   const sessions = new WeakMap<PgConnection.PgConnection, Session>()
   let made: PgPool.PgPool | undefined
 
-  const pool: Effect.Effect<PgPool.PgPool, SqlError.SqlError> = Effect.suspend(() =>
+  const { watch } = options
+  const pool: Effect.Effect<PgPool.PgPool, SqlError.SqlError> = Effect.suspend(() => {
+    if (made === undefined) return make
+    return watch.isFit() ? Effect.succeed(made) : Effect.as(watch.fit, made)
+  })
+
+  const make: Effect.Effect<PgPool.PgPool, SqlError.SqlError> = Effect.suspend(() =>
     made !== undefined
       ? Effect.succeed(made)
       : lock.withPermit(
           Effect.suspend(() =>
             made !== undefined
               ? Effect.succeed(made)
-              : options.pool.pipe(
-                  Effect.flatMap(PgPool.make),
+              : watch.fit.pipe(
+                  Effect.flatMap(({ dialect }) => PgPool.make(options.pool(dialect))),
                   Scope.provide(scope),
                   Effect.tap((pool) => Effect.sync(() => (made = pool))),
                 ),
@@ -71,6 +81,10 @@ const makeSessions = Effect.fnUntraced(function* (options: DatabaseClientOptions
       return session
     })
 
+  /** The server that it leads to takes no writes any more. */
+  const leave = (pool: PgPool.PgPool, connection: PgConnection.PgConnection) =>
+    Effect.andThen(Effect.sync(watch.suspect), pool.invalidate(connection))
+
   const isOver = ({ usableUntil }: Session) => clock.currentTimeMillisUnsafe() > usableUntil
 
   const borrow: SqlConnection.Borrower = (f) =>
@@ -79,7 +93,8 @@ const makeSessions = Effect.fnUntraced(function* (options: DatabaseClientOptions
         const session = sessions.get(connection)
         if (session === undefined) return Effect.flatMap(begin(pool, connection), f)
         // Used once more: whoever comes next has another.
-        return isOver(session) ? Effect.ensuring(f(session), pool.invalidate(connection)) : f(session)
+        if (isOver(session)) return Effect.ensuring(f(session), pool.invalidate(connection))
+        return Effect.tapError(f(session), (error) => (isReadOnly(error) ? leave(pool, connection) : Effect.void))
       }),
     )
 
@@ -133,6 +148,8 @@ class Session implements SqlConnection.Connection {
     return this.connection.queryValues(sql, parameters, false)
   }
 }
+
+const isReadOnly = (error: unknown): boolean => SqlError.isSqlError(error) && sqlState(error) === "25006"
 
 const rowsOf = (
   query: Effect.Effect<PgConnection.Result, SqlError.SqlError>,

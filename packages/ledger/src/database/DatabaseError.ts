@@ -23,6 +23,8 @@ export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", {
 export class DatabaseUnavailable extends Schema.TaggedError<DatabaseUnavailable>()("DatabaseUnavailable", {
   /** The database has undone the transaction that this was part of; the transaction may be run again. */
   isUndone: Schema.optionalKey(Schema.Literal(true)),
+  /** Which failure it was, for the operator: hosts and ports, which callers are not told. */
+  failure: Schema.optionalKey(Schema.String),
 }) {
   override get message() {
     return "the database is not available; nothing was applied"
@@ -60,10 +62,11 @@ export const sqlState = (error: SqlError): string | undefined => {
 }
 
 /**
- * A server that has become read-only, a transaction that stood still too long, too many connections, and a database that has
- * not been migrated yet.
+ * A server that has become read-only, a transaction that stood still too long, too many connections, a database that has not
+ * been migrated yet or whose role has not been granted what it needs, and a CockroachDB that holds transactions back for want
+ * of a licence.
  */
-const notNow: ReadonlySet<string> = new Set(["25006", "25P03", "53300", "42P01"])
+const notNow: ReadonlySet<string> = new Set(["25006", "25P03", "53300", "42501", "42P01", "XXC02"])
 
 /** The database undid the statement in favour of another, found a deadlock, or waited too long for a lock. */
 const undone: ReadonlySet<string> = new Set(["40001", "40P01", "55P03"])
@@ -76,11 +79,15 @@ const undone: ReadonlySet<string> = new Set(["40001", "40P01", "55P03"])
 const isUnknown = (state: string): boolean =>
   ["40003", "57014", "XXA00", "XXUUU"].includes(state) || /^(?:08|53|57P|58)/.test(state)
 
+/** What cannot be put into a message, and a COMMIT that has rolled back. */
+const neverSent = /Failed to encode query|COMMIT rolled back/
+
 export const faultOf = (error: SqlError): Fault => {
   const state = sqlState(error)
   if (state === undefined) {
-    if (error.reason._tag !== "ConnectionError") return "defect"
-    return error.reason.operation === "connect" ? "unsent" : "unknown"
+    if (error.reason.operation === "connect") return "unsent"
+    // What the driver could not read was sent all the same: the stream is broken, and no bug of ours.
+    return neverSent.test(error.reason.message) ? "defect" : "unknown"
   }
   if (state === "23505" || state === "23503") return "conflict"
   if (undone.has(state)) return "retry"

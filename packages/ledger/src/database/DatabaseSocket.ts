@@ -1,16 +1,36 @@
 /**
- * A connection to the first of several hosts that takes it. The nodes of a CockroachDB are equal, and one that is restarted
- * refuses.
+ * What the driver speaks through: a connection to the first of several hosts that takes it (the nodes of a CockroachDB are
+ * equal, and one that is restarted refuses), and what the driver does not look at in what the server says.
  */
 import { connect, isIP, type Socket } from "node:net"
 import { Duplex } from "node:stream"
 import { connect as connectTls } from "node:tls"
+import {
+  answersAwaited,
+  type BackendMessage,
+  BackendMessages,
+  backendKeyData,
+  fieldOf,
+  noticeResponse,
+  readyForQuery,
+} from "./BackendMessages.ts"
 import type { DatabaseUrl, Host } from "./DatabaseUrl.ts"
 
 export type Route = Pick<DatabaseUrl, "hosts" | "isBalanced" | "tls" | "tlsOptions">
 
 /** Longest wait for one host before the next is tried, in milliseconds. A driver's own time-out bounds all of them. */
 export const hostTimeoutMillis = 1_000
+
+/** Why a host cannot be spoken to; `cause` has the code of the operating system or of TLS. */
+export class HostFailed extends Error {
+  override readonly name = "HostFailed"
+  readonly host: Host
+
+  constructor(host: Host, cause: unknown) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause })
+    this.host = host
+  }
+}
 
 /**
  * Answers with the socket when the host is ready to be spoken to, and with what it said to `greeting`. A host that closes the
@@ -23,25 +43,23 @@ export const dial = async (
 ): Promise<{ readonly socket: Socket; readonly answer: Buffer }> => {
   let failure: unknown
   const first = isBalanced ? Math.floor(Math.random() * hosts.length) : 0
-  for (const host of [...hosts.slice(first), ...hosts.slice(0, first)]) {
+  const order = [...hosts.slice(first), ...hosts.slice(0, first)]
+  for (const host of order) {
     try {
       const socket = await dialOne(host, security, timeoutMillis)
-      return { socket, answer: greeting === undefined ? Buffer.alloc(0) : await greet(socket, greeting, timeoutMillis) }
+      if (greeting === undefined) return { socket, answer: Buffer.alloc(0) }
+      // What the last one says is for the driver to tell.
+      return { socket, answer: await greet(socket, greeting, timeoutMillis, host !== order.at(-1)) }
     } catch (error) {
-      failure = error
+      failure = new HostFailed(host, error)
     }
   }
   throw failure
 }
 
 /** The first part of what the host says to the message that starts a session. */
-const greet = (socket: Socket, greeting: Buffer, timeoutMillis: number): Promise<Buffer> =>
+const greet = (socket: Socket, greeting: Buffer, timeoutMillis: number, hasNext: boolean): Promise<Buffer> =>
   new Promise((resolve, reject) => {
-    // A host says nothing to the request to cancel a statement.
-    if (greeting.length === cancelRequestSize) {
-      socket.end(greeting)
-      return resolve(Buffer.alloc(0))
-    }
     const fail = (error: Error) => {
       clearTimeout(timer)
       socket.destroy()
@@ -51,7 +69,7 @@ const greet = (socket: Socket, greeting: Buffer, timeoutMillis: number): Promise
     const onClose = () => fail(new Error("the host closed the connection"))
     socket.on("close", onClose)
     socket.once("data", (answer: Buffer) => {
-      if (notNow.test(answer.toString("latin1"))) return fail(new Error("the host takes no connections now"))
+      if (hasNext && notNow.test(answer.toString("latin1"))) return fail(new Error("the host takes no connections now"))
       clearTimeout(timer)
       socket.off("close", onClose)
       socket.pause()
@@ -60,8 +78,6 @@ const greet = (socket: Socket, greeting: Buffer, timeoutMillis: number): Promise
     socket.write(greeting)
     socket.resume()
   })
-
-const cancelRequestSize = 16
 
 /** An error with one of these codes: shutting down, starting up, too many connections. */
 const notNow = /^E[^]{4,}?\0C(?:57P0[123]|53300)\0/
@@ -111,14 +127,87 @@ const tlsRequest = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])
 const tlsAccepted = 0x53 // "S"
 const tlsRefused = 0x4e // "N"
 
-/** What the driver speaks through: its first message, which starts the session, finds the host. */
-export class DatabaseSocket extends Duplex {
-  readonly #route: Route
-  #socket: Socket | undefined
+/**
+ * The sockets of a `DbConn`, to be ended together. A statement that has not been answered may go on in its backend when its
+ * socket is ended, and one that waits for a standby does: no time-out ends that wait, and who cancels it makes a commit of it
+ * that the standby does not have. So nothing is cancelled, and what is left behind is bounded.
+ */
+export class OpenSockets {
+  /** Backends that may still be at work, by their process ids. */
+  readonly left = new Set<number>()
+  /** Told of each that ends. */
+  onEnd: () => void = () => {}
+  readonly #sockets = new Set<DatabaseSocket>()
 
-  constructor(route: Route) {
+  add(socket: DatabaseSocket): void {
+    this.#sockets.add(socket)
+  }
+
+  /** Ended for whatever reason. */
+  remove(socket: DatabaseSocket): void {
+    this.#sockets.delete(socket)
+    if (socket.isAwaited && socket.pid !== undefined) this.left.add(socket.pid)
+    this.onEnd()
+  }
+
+  /** What is under way on them has an unknown outcome then. */
+  endAll(reason: string): void {
+    for (const socket of this.#sockets) socket.destroy(new Error(reason))
+  }
+
+  /** Ends those that have been silent for so long though an answer is awaited, as long as no more than `leftMax` are left behind. */
+  endSilent(silenceMillis: number): void {
+    const now = performance.now()
+    for (const socket of this.#sockets) {
+      if (this.left.size >= leftMax) return
+      if (now - socket.awaitedSince > silenceMillis) socket.destroy(new Error("the database does not answer"))
+    }
+  }
+
+  end(pid: number): void {
+    for (const socket of this.#sockets) if (socket.pid === pid) socket.destroy(new Error("the statement was given up"))
+  }
+}
+
+/** Most backends that are left behind at work; then nothing is written until they are done. */
+export const leftMax = 2
+
+export interface DatabaseSocketOptions {
+  /** Where to, when it is needed. May throw. */
+  readonly route: () => Route
+  readonly sockets: OpenSockets
+  /** Longest wait for one host, in milliseconds. Default: {@link hostTimeoutMillis}. */
+  readonly timeoutMillis?: number
+}
+
+/**
+ * The first message, which starts the session, finds the host. In what the server says two things are heard that the driver
+ * does not hear:
+ *
+ * - that a commit did not wait for the standbys, which comes as a mere warning (`SyncRepWaitForLSN`) before a success: the
+ *   connection is broken in its place, so that the outcome is unknown;
+ * - which backend it is, so that a request to cancel ends this socket, and never reaches the server.
+ */
+export class DatabaseSocket extends Duplex {
+  readonly #options: DatabaseSocketOptions
+  readonly #messages = new BackendMessages()
+  #socket: Socket | undefined
+  #awaited = 0
+  #isLeftByServer = false
+  /** Of the backend. */
+  pid: number | undefined
+  /** Since when nothing has been heard though an answer is awaited, by `performance.now`; infinity: none is. */
+  awaitedSince = Number.POSITIVE_INFINITY
+
+  constructor(options: DatabaseSocketOptions) {
     super({ allowHalfOpen: false })
-    this.#route = route
+    this.#options = options
+    options.sockets.add(this)
+  }
+
+  /** The server may still be at work on what was sent. */
+  get isAwaited(): boolean {
+    return this.#awaited > 0 && !this.#isLeftByServer
   }
 
   override _read(): void {
@@ -126,32 +215,78 @@ export class DatabaseSocket extends Duplex {
   }
 
   override _write(chunk: Buffer, _: BufferEncoding, callback: (error?: Error | null) => void): void {
-    if (this.#socket !== undefined) this.#socket.write(chunk, callback)
-    else this.#start(chunk).then(() => callback(), callback)
+    if (this.#socket !== undefined) {
+      this.#await(answersAwaited(chunk))
+      this.#socket.write(chunk, callback)
+    } else if (chunk.length === cancelRequestSize && chunk.readInt32BE(4) === cancelRequestCode) {
+      this.#options.sockets.end(chunk.readInt32BE(8))
+      callback()
+      this.destroy()
+    } else this.#start(chunk).then(() => callback(), callback)
   }
 
   override _final(callback: (error?: Error | null) => void): void {
-    if (this.#socket === undefined) callback()
-    else this.#socket.end(callback)
+    const socket = this.#socket
+    if (socket === undefined) return callback()
+    // A host that is silent never takes its leave.
+    setTimeout(() => socket.destroy(), leaveMillis).unref()
+    socket.end(callback)
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     this.#socket?.destroy()
+    this.#options.sockets.remove(this)
     callback(error)
   }
 
   async #start(message: Buffer): Promise<void> {
-    const { answer, socket } = await dial(this.#route, message)
+    const { route, timeoutMillis } = this.#options
+    const { answer, socket } = await dial(route(), message, timeoutMillis)
     // Given up meanwhile.
     if (this.destroyed) return void socket.destroy()
     this.#socket = socket
-    socket.on("data", (chunk: Buffer) => {
-      if (!this.push(chunk)) socket.pause()
+    socket.on("data", (chunk: Buffer) => this.#receive(socket, chunk))
+    socket.on("end", () => {
+      this.#isLeftByServer = true
+      this.push(null)
     })
-    socket.on("end", () => this.push(null))
     socket.on("error", (error) => this.destroy(error))
     socket.on("close", () => this.destroy())
-    if (answer.length > 0) this.push(answer)
+    if (answer.length > 0) this.#receive(socket, answer)
     socket.resume()
   }
+
+  #await(answers: number): void {
+    if (answers === 0) return
+    if (this.#awaited === 0) this.awaitedSince = performance.now()
+    this.#awaited += answers
+  }
+
+  #receive(socket: Socket, chunk: Buffer): void {
+    this.#messages.push(chunk, this.#hear)
+    if (this.destroyed) return
+    this.awaitedSince = this.#awaited > 0 ? performance.now() : Number.POSITIVE_INFINITY
+    if (!this.push(chunk)) socket.pause()
+  }
+
+  readonly #hear = (message: BackendMessage): void => {
+    switch (message.type) {
+      case readyForQuery:
+        this.#awaited = Math.max(0, this.#awaited - 1)
+        return
+      case noticeResponse:
+        if (fieldOf(message, "R") === "SyncRepWaitForLSN") {
+          this.destroy(new Error("a commit did not wait for the standbys"))
+        }
+        return
+      case backendKeyData:
+        this.pid = message.body.readInt32BE(0)
+    }
+  }
 }
+
+/** Longest that the end of a connection may take. */
+const leaveMillis = 1_000
+
+const cancelRequestSize = 16
+const cancelRequestCode = 80_877_102

@@ -15,7 +15,7 @@ export interface Host {
 }
 
 export interface DatabaseUrl {
-  /** To be tried in this order; at least one. */
+  /** At least one. Of a PostgreSQL all are asked, and the one that can write is used; of a CockroachDB the first that answers. */
   readonly hosts: ReadonlyArray<Host>
   /** Begin with a random one, so that the connections of many processes are spread. */
   readonly isBalanced: boolean
@@ -42,7 +42,7 @@ export const parse = (url: Redacted.Redacted<string>): DatabaseUrl => {
     throw new BadDatabaseUrl({ message: "Expected an address like postgres://user:password@host:port/database" })
   }
   const [, userinfo = "", authority = "", path = "", search = ""] = match
-  const parameters = new URLSearchParams(search)
+  const parameters = parametersOf(search)
   const colon = userinfo.indexOf(":")
   const username = parameters.get("user") ?? decode(colon < 0 ? userinfo : userinfo.slice(0, colon), "user")
   const password = parameters.get("password") ?? decode(colon < 0 ? "" : userinfo.slice(colon + 1), "password")
@@ -58,6 +58,44 @@ export const parse = (url: Redacted.Redacted<string>): DatabaseUrl => {
     options: parameters.get("options") ?? undefined,
     connectTimeout: connectTimeoutOf(parameters.get("connect_timeout")),
   }
+}
+
+/** What is understood of the parameters that libpq and CockroachDB know. */
+const names: ReadonlySet<string> = new Set([
+  "application_name",
+  "connect_timeout",
+  "dbname",
+  "host",
+  "load_balance_hosts",
+  "options",
+  "password",
+  "port",
+  "sslcert",
+  "sslkey",
+  "sslmode",
+  "sslrootcert",
+  "target_session_attrs",
+  "user",
+])
+
+/** Those that one of a few words is said for. Only a server that can write is ever used, so none can ask for another. */
+const words: Readonly<Record<string, ReadonlyArray<string>>> = {
+  load_balance_hosts: ["disable", "random"],
+  target_session_attrs: ["any", "primary", "read-write"],
+}
+
+/** One that is not understood is refused: it may be what the data hangs on. */
+const parametersOf = (search: string): URLSearchParams => {
+  const parameters = new URLSearchParams(search)
+  for (const [name, value] of parameters) {
+    if (!names.has(name)) throw new BadDatabaseUrl({ message: `the parameter ${name} is not understood` })
+    if (parameters.getAll(name).length > 1) throw new BadDatabaseUrl({ message: `${name} is said more than once` })
+    const known = words[name]
+    if (known?.includes(value) === false) {
+      throw new BadDatabaseUrl({ message: `${name} is not one of ${known.join(", ")}` })
+    }
+  }
+  return parameters
 }
 
 /** What is wrong with an address; `undefined` if nothing. */

@@ -1,24 +1,17 @@
-import { PgClient, type PgConnection, type PgPool } from "@effect/sql-pg"
-import {
-  Cause,
-  Context,
-  Deferred,
-  Duration,
-  Effect,
-  Exit,
-  Layer,
-  Option,
-  Random,
-  type Redacted,
-  Schedule,
-} from "effect"
+import type { PgConnection, PgPool } from "@effect/sql-pg"
+import { Cause, Context, Duration, Effect, Layer, Option, Random, type Redacted, Schedule } from "effect"
 import { Reactivity } from "effect/reactivity"
 import { SqlClient, SqlError } from "effect/sql"
 import * as DatabaseClient from "./DatabaseClient.ts"
 import { Contention, DatabaseUnavailable, defectOf, faultOf, OutcomeUnknown, sqlState } from "./DatabaseError.ts"
-import { DatabaseSocket } from "./DatabaseSocket.ts"
+import { deadlineDefault, timeLeft } from "./Deadline.ts"
+import { DatabaseSocket, OpenSockets } from "./DatabaseSocket.ts"
 import * as DatabaseUrl from "./DatabaseUrl.ts"
-import { type Database, detect, detectVersion, releaseToGoTo } from "./Dialect.ts"
+import { type Database, detect, releaseToGoTo } from "./Dialect.ts"
+import { tellRefusal, unavailable } from "./FailureCause.ts"
+import { databaseOf, nameOf, type Server, type Unfit } from "./Server.ts"
+import { askServer, raiseCommits } from "./ServerQuestion.ts"
+import * as ServerWatch from "./ServerWatch.ts"
 import type { Writer } from "../write/Writer.ts"
 import * as LedgerMetrics from "../metrics/LedgerMetrics.ts"
 
@@ -36,9 +29,6 @@ export const connectTimeout = Duration.seconds(3)
 
 /** Longest that one statement may run; the server ends it then. */
 export const statementTimeout = Duration.seconds(5)
-
-/** Longest that a statement may wait for a connection and its answer, before this process gives up on it. */
-export const answerTimeout = Duration.seconds(8)
 
 /** Longest that a caller's transaction may stand still with the accounts that it holds. */
 export const idleInTransactionTimeout = Duration.seconds(10)
@@ -113,6 +103,12 @@ export class DbConn extends Context.Service<
      */
     readonly writer: Writer | undefined
 
+    /** Counted up when what is remembered of rows may not be true any more: another server, or another database, is used now. */
+    readonly epoch: () => number
+
+    /** Why no server can be worked on at the moment; `undefined`: one can, as far as is known. Costs nothing. */
+    readonly unfit: () => Unfit | undefined
+
     /** The UUID that this ledger was given when its database was made. Asked for once. */
     readonly ledgerId: Effect.Effect<string, DatabaseUnavailable>
   }
@@ -127,7 +123,7 @@ export class DbConn extends Context.Service<
       DbConn,
       Effect.map(SqlClient.SqlClient, (sql) =>
         // On the caller's own connection, because there may be no other.
-        fromSqlClients({ sql, reads: sql, database: remembered(detectVersion(sql)) }),
+        fromSqlClients({ sql, reads: sql, database: remembered(detect(sql)), epoch: () => 0, unfit: () => undefined }),
       ),
     ),
   )
@@ -139,93 +135,96 @@ export class DbConn extends Context.Service<
       Effect.gen(function* () {
         const problem = DatabaseUrl.problemOf(options.url)
         if (problem !== undefined) return yield* new DatabaseUrl.BadDatabaseUrl({ message: problem })
-        const connectionsMax = options.connectionsMax ?? connectionsMaxDefault
-        const readersMax = Math.min(readConnectionsMax, Math.max(1, Math.floor(connectionsMax / 4)))
-        const config = configOf(options)
-        const database = yield* shared(
-          Effect.flatMap(PgClient.makeClient(config), detect).pipe(
-            Effect.scoped,
-            Effect.provide(Reactivity.layer),
-            Effect.mapError(({ reason }) => unusable(reason.cause)),
-            Effect.tap(warn),
-          ),
-        )
-        // So that a warning comes at the start; if it fails, whoever needs it asks again.
-        yield* Effect.forkScoped(Effect.ignore(database))
+        const url = DatabaseUrl.parse(options.url)
+        const sockets = new OpenSockets()
+        const config = configOf(options, url)
+        const watch = yield* ServerWatch.make({
+          connection: config,
+          url,
+          sockets,
+          silenceMax: silenceMaxOf(options.statementTimeout ?? statementTimeout),
+        })
+        sockets.onEnd = watch.suspect
+        // So that a warning comes at the start.
+        yield* Effect.forkScoped(Effect.ignore(Effect.flatMap(watch.fit, warn)))
         const make = (pool: Omit<PgPool.Config, keyof PgConnection.Config> & { readonly multiplex?: true }) =>
           DatabaseClient.make({
-            pool: Effect.map(database, ({ dialect }) => ({
+            watch,
+            pool: (dialect) => ({
               ...config,
               ...pool,
+              stream: () => new DatabaseSocket({ route: watch.route, sockets, ...dialTimeoutOf(url) }),
               startupParameters: {
                 ...config.startupParameters,
                 ...(dialect === "cockroachdb" ? { default_transaction_isolation: "serializable" } : {}),
               },
-            })),
-            inspect: (connection) => Effect.flatMap(database, requireIsolation(connection)),
+            }),
+            inspect: (connection) => inspect(watch, connection),
             connectionLifetime: options.connectionLifetime ?? DatabaseClient.connectionLifetime,
           })
+        const { readers, writers } = shareOf(options.connectionsMax ?? connectionsMaxDefault)
         // Statements that share a connection also share its flush: right for reads, and four times slower for writes.
-        const reads = yield* make({ multiplex: true, maxConnections: readersMax })
-        const sql = yield* make({ maxConnections: Math.max(1, connectionsMax - readersMax) })
-        return fromSqlClients({ sql, reads, database })
+        const reads = yield* make({ multiplex: true, maxConnections: readers })
+        const sql = yield* make({ maxConnections: writers })
+        return fromSqlClients({
+          sql,
+          reads,
+          database: Effect.map(watch.fit, databaseOf),
+          epoch: watch.epoch,
+          unfit: watch.unfit,
+        })
       }),
     ).pipe(Layer.provide(Reactivity.layer))
 }
 
-/** Throws a `BadDatabaseUrl`. */
-const configOf = (options: DbConnOptions): PgConnection.Config => {
-  const {
-    applicationName,
-    connectTimeout: timeout,
-    hosts,
-    isBalanced,
-    tls,
-    tlsOptions,
-    ...url
-  } = DatabaseUrl.parse(options.url)
-  const [first] = hosts
-  // The driver knows one host, and whether it has TLS.
-  const isPlain = hosts.length === 1 && tls !== "optional"
-  return {
-    host: first!.host,
-    port: first!.port,
-    ...(isPlain
-      ? { ssl: tls === "off" ? false : tlsOptions }
-      : { ssl: false, stream: () => new DatabaseSocket({ hosts, isBalanced, tls, tlsOptions }) }),
-    database: url.database,
-    username: url.username,
-    password: url.password,
-    startupOptions: url.options,
-    applicationName: options.applicationName ?? applicationName ?? "banquo",
-    connectTimeout: timeout ?? connectTimeout,
-    startupParameters: {
-      timezone: "UTC",
-      statement_timeout: `${Duration.toMillis(options.statementTimeout ?? statementTimeout)}`,
-      idle_in_transaction_session_timeout: `${Duration.toMillis(idleInTransactionTimeout)}`,
-    },
-  }
+/** One connection looks after the server; of the others reads share a quarter, at most {@link readConnectionsMax}. */
+const shareOf = (connectionsMax: number) => {
+  const readers = Math.min(readConnectionsMax, Math.max(1, Math.floor(connectionsMax / 4)))
+  return { readers, writers: Math.max(1, connectionsMax - readers - 1) }
 }
 
-/** One run for all who ask meanwhile, whoever of them is interrupted; a success is kept. */
-const shared = <A, E>(effect: Effect.Effect<A, E>) =>
-  Effect.gen(function* () {
-    const scope = yield* Effect.scope
-    let known: Effect.Effect<A> | undefined
-    let running: Deferred.Deferred<A, E> | undefined
-    const start = Effect.suspend(() => {
-      const deferred = (running = Deferred.makeUnsafe<A, E>())
-      const run = Effect.onExit(effect, (exit) => {
-        running = undefined
-        if (Exit.isSuccess(exit)) known = Effect.succeed(exit.value)
-        return Deferred.done(deferred, exit)
-      })
-      return Effect.andThen(Effect.forkIn(run, scope), Deferred.await(deferred))
-    })
-    return Effect.suspend((): Effect.Effect<A, E> => known ?? (running === undefined ? start : Deferred.await(running)))
-  })
+/** Each by way of a `DatabaseSocket`. */
+const configOf = (options: DbConnOptions, url: DatabaseUrl.DatabaseUrl): PgConnection.Config => ({
+  ssl: false,
+  database: url.database,
+  username: url.username,
+  password: url.password,
+  startupOptions: url.options,
+  applicationName: options.applicationName ?? url.applicationName ?? "banquo",
+  connectTimeout: url.connectTimeout ?? connectTimeout,
+  startupParameters: {
+    timezone: "UTC",
+    statement_timeout: `${Duration.toMillis(options.statementTimeout ?? statementTimeout)}`,
+    idle_in_transaction_session_timeout: `${Duration.toMillis(idleInTransactionTimeout)}`,
+  },
+})
 
-/** As {@link shared}, but each runs it by itself until one has succeeded. */
+/** A server ends statements after a time; one that has said nothing by a second later does not answer at all. */
+const silenceMaxOf = (timeout: Duration.Duration): Duration.Duration =>
+  Duration.toMillis(timeout) === 0 ? Duration.infinity : Duration.sum(timeout, Duration.seconds(1))
+
+const dialTimeoutOf = ({ connectTimeout: timeout }: DatabaseUrl.DatabaseUrl) =>
+  timeout === undefined ? {} : { timeoutMillis: Math.min(Duration.toMillis(timeout), dialMillisMax) }
+
+/** Above it, a timer of Node fires at once. */
+const dialMillisMax = 2 ** 31 - 1
+
+/** A connection may lead elsewhere than the last look did: to a server that has been promoted or demoted since. */
+const inspect = (
+  watch: ServerWatch.ServerWatch,
+  connection: PgConnection.PgConnection,
+): Effect.Effect<void, SqlError.SqlError> =>
+  Effect.gen(function* () {
+    const { host } = yield* watch.fit
+    const server = yield* askServer(connection, host)
+    if (!watch.isCurrent(server)) {
+      watch.suspect()
+      return yield* unusable()
+    }
+    yield* server.dialect === "postgresql" ? raiseCommits(connection) : requireIsolation(connection)
+  }).pipe(Effect.mapError(({ reason }) => unusable(reason.cause)))
+
+/** A success is kept; until then each runs it by itself. */
 const remembered = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> => {
   let known: Effect.Effect<A> | undefined
   return Effect.suspend(
@@ -240,17 +239,22 @@ const unusable = (cause?: unknown) =>
     reason: new SqlError.ConnectionError({ cause, message: "the connection cannot be used", operation: "connect" }),
   })
 
-const warn = (database: Database) => {
-  const release = releaseToGoTo(database)
-  return release === undefined
-    ? Effect.void
-    : Effect.logWarning(
+const warn = (server: Server) =>
+  Effect.gen(function* () {
+    const { host, isCommitLowered, version } = server
+    const release = releaseToGoTo(server)
+    if (release !== undefined) {
+      yield* Effect.logWarning(
         `this CockroachDB has known faults that lose data or protection: upgrade it to ${release} or later`,
-        {
-          version: database.version,
-        },
+        { version },
       )
-}
+    }
+    if (isCommitLowered) {
+      yield* Effect.logWarning(
+        `synchronous_commit is below on at ${nameOf(host)}: this process raises it to on, others may lose what they commit`,
+      )
+    }
+  })
 
 // Why: A connection that is not SERIALIZABLE is not used.
 // Plan: No data. Once for each connection.
@@ -258,33 +262,26 @@ const warn = (database: Database) => {
 const selectIsolation = "SELECT current_setting('default_transaction_isolation') AS isolation"
 
 /** CockroachDB can be told otherwise by its settings or by a pooler in between; PostgreSQL needs no more than its default. */
-const requireIsolation =
-  (connection: PgConnection.PgConnection) =>
-  ({ dialect }: Database): Effect.Effect<void, SqlError.SqlError> =>
-    dialect === "postgresql"
+const requireIsolation = (connection: PgConnection.PgConnection): Effect.Effect<void, SqlError.SqlError> =>
+  Effect.flatMap(connection.query(selectIsolation), ({ rows: [row] }) =>
+    row?.["isolation"] === "serializable"
       ? Effect.void
-      : connection.query(selectIsolation).pipe(
-          Effect.mapError(({ reason }) => unusable(reason.cause)),
-          Effect.flatMap(({ rows: [row] }) =>
-            row?.["isolation"] === "serializable"
-              ? Effect.void
-              : Effect.andThen(
-                  Effect.logError("a connection to CockroachDB is not SERIALIZABLE and is not used", row),
-                  unusable(),
-                ),
-          ),
-        )
+      : Effect.andThen(
+          Effect.logError("a connection to CockroachDB is not SERIALIZABLE and is not used", row),
+          unusable(),
+        ),
+  )
 
 const selectLedgerId = (sql: SqlClient.SqlClient) =>
   // Why: Never changes. Once in a process.
   // Plan: A table of one row.
   sql<{ ledger_id: string }>`SELECT ledger_id FROM ledger`
 
-type Clients = Pick<DbConn["Service"], "reads" | "sql"> & {
+type Clients = Pick<DbConn["Service"], "epoch" | "reads" | "sql" | "unfit"> & {
   readonly database: Effect.Effect<Database, SqlError.SqlError>
 }
 
-const fromSqlClients = ({ reads, sql, ...clients }: Clients): DbConn["Service"] => {
+const fromSqlClients = ({ epoch, reads, sql, unfit, ...clients }: Clients): DbConn["Service"] => {
   const isInTransaction = Effect.map(Effect.serviceOption(sql.transactionService), Option.isSome)
   const database = remembered(asked(clients.database))
 
@@ -303,11 +300,13 @@ const fromSqlClients = ({ reads, sql, ...clients }: Clients): DbConn["Service"] 
       )
     })
 
-  let ledgerId: string | undefined
+  let ledger: { readonly id: string; readonly epoch: number } | undefined
 
   return DbConn.of({
     sql,
     reads,
+    epoch,
+    unfit,
     isInTransaction,
     database,
     writer: undefined,
@@ -340,16 +339,18 @@ const fromSqlClients = ({ reads, sql, ...clients }: Clients): DbConn["Service"] 
               ),
             ),
       ),
-    ledgerId: Effect.suspend(() =>
-      ledgerId !== undefined
-        ? Effect.succeed(ledgerId)
+    ledgerId: Effect.suspend(() => {
+      const known = epoch()
+      return ledger?.epoch === known
+        ? Effect.succeed(ledger.id)
         : asked(selectLedgerId(reads)).pipe(
             Effect.map(([row]) => {
               if (row === undefined) throw new Error("the table ledger is empty")
-              return (ledgerId = row.ledger_id)
+              ledger = { id: row.ledger_id, epoch: known }
+              return ledger.id
             }),
-          ),
-    ),
+          )
+    }),
   })
 }
 
@@ -369,7 +370,7 @@ const failureOf = <E>(
   if (stage === "program") return Effect.fail(error as E)
   const fault = faultOf(error)
   if (fault === "retry") return Effect.fail(new Contention())
-  if (fault === "unsent" || (fault === "unknown" && stage === "begin")) return Effect.fail(new DatabaseUnavailable())
+  if (fault === "unsent" || (fault === "unknown" && stage === "begin")) return Effect.fail(unavailable(error))
   return fault === "unknown" ? Effect.fail(new OutcomeUnknown()) : Effect.die(defectOf(error))
 }
 
@@ -393,57 +394,83 @@ export const atomically = <A, E, R>(
     })
   })
 
+const readBy =
+  (clientOf: (db: DbConn["Service"]) => SqlClient.SqlClient) =>
+  <A>(
+    query: (sql: SqlClient.SqlClient, database: Database) => Effect.Effect<A, SqlError.SqlError>,
+  ): Effect.Effect<A, DatabaseUnavailable, DbConn> =>
+    Effect.flatMap(DbConn, (db) =>
+      Effect.flatMap(Effect.zip(db.database, db.isInTransaction), ([known, isInside]) =>
+        isInside ? answered(within(query(db.sql, known))) : asked(query(clientOf(db), known)),
+      ),
+    )
+
 /**
  * Runs a read, in the transaction if there is one. Outside of one, asking again is harmless, so it is asked once more when
  * a connection turns out to be dead, as pooled connections do after the database was restarted. A database may undo a read in
  * favour of others too, which says nothing about its health.
  */
-export const read = <A>(
-  query: (sql: SqlClient.SqlClient, database: Database) => Effect.Effect<A, SqlError.SqlError>,
-): Effect.Effect<A, DatabaseUnavailable, DbConn> =>
-  Effect.flatMap(DbConn, ({ database, isInTransaction, reads, sql }) =>
-    Effect.flatMap(Effect.zip(database, isInTransaction), ([known, isInside]) =>
-      isInside ? answered(within(query(sql, known))) : asked(query(reads, known)),
-    ),
-  )
+export const read = readBy(({ reads }) => reads)
+
+/**
+ * As {@link read}, what a write stands on: heads, ids, keys, and what became of a row. On the connections of writes, so that it
+ * never waits behind a page of history; on CockroachDB its time runs while it does.
+ */
+export const readToWrite = readBy(({ sql }) => sql)
 
 /** Outside of a transaction. What the database undid in favour of others is asked for as often as a write is tried. */
 const asked = <A>(statement: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A, DatabaseUnavailable> =>
-  within(statement).pipe(
+  counted(statement).pipe(
     Effect.retry({ while: wasUndone, schedule: contentionBackoff }),
+    Effect.retry({ while: isConnectionLost, times: deadConnectionsMax }),
     Effect.retry({ while: (error) => isUnanswered(error) && !wasUndone(error), times: 1 }),
+    bounded,
     answered,
   )
 
 const answered = <A>(statement: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A, DatabaseUnavailable> =>
   Effect.catch(statement, (error) =>
-    isUnanswered(error)
-      ? Effect.fail(new DatabaseUnavailable(faultOf(error) === "retry" ? { isUndone: true } : {}))
-      : Effect.die(defectOf(error)),
+    isUnanswered(error) ? Effect.fail(unavailable(error)) : Effect.die(defectOf(error)),
   )
+
+/** After a restart of the database each connection of a pool may be dead, and is found out when it is used. */
+const deadConnectionsMax = 3
+
+const isConnectionLost = (error: SqlError.SqlError): boolean =>
+  sqlState(error) === undefined && error.reason.operation !== "connect" && faultOf(error) === "unknown"
 
 const isUnanswered = (error: SqlError.SqlError): boolean => {
   const fault = faultOf(error)
   return fault === "unknown" || fault === "unsent" || fault === "retry"
 }
 
-/** The pool has no time-out of its own: bounds the wait for a connection together with that for the answer. */
+/** Bounds the wait for a connection together with that for the answer: the pool has no time-out of its own. */
 export const within = <A>(statement: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A, SqlError.SqlError> =>
+  bounded(counted(statement))
+
+const counted = <A>(statement: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A, SqlError.SqlError> =>
   LedgerMetrics.whileInFlight(
-    Effect.tapError(bounded(statement), (error) => Effect.sync(() => LedgerMetrics.recordFailure(sqlState(error)))),
+    Effect.tapError(statement, (error) => {
+      LedgerMetrics.recordFailure(sqlState(error))
+      return tellRefusal(error)
+    }),
   )
 
+/**
+ * The statement can be given up, whoever waits for it: a program that may not be interrupted, because its client may hang up,
+ * has a deadline all the same.
+ */
 const bounded = <A>(statement: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A, SqlError.SqlError> =>
-  Effect.timeoutOrElse(statement, {
-    duration: answerTimeout,
-    orElse: () =>
-      Effect.fail(
-        new SqlError.SqlError({
-          reason: new SqlError.ConnectionError({
-            cause: undefined,
-            message: `no answer within ${Duration.format(answerTimeout)}`,
-            operation: "query",
-          }),
-        }),
-      ),
+  Effect.flatMap(timeLeft(deadlineDefault), (millis) =>
+    millis <= 0
+      ? Effect.fail(unanswered("connect"))
+      : Effect.raceFirst(
+          Effect.interruptible(statement),
+          Effect.andThen(Effect.interruptible(Effect.sleep(millis)), Effect.fail(unanswered("query"))),
+        ),
+  )
+
+const unanswered = (operation: "connect" | "query") =>
+  new SqlError.SqlError({
+    reason: new SqlError.ConnectionError({ cause: undefined, message: "no answer within the deadline", operation }),
   })

@@ -15,36 +15,20 @@ export interface Database {
 
 /**
  * `unique_rowid()` is a sequence on PostgreSQL, and on CockroachDB the time and the node: rows of one time then lie side by
- * side, which is best on one node and makes one of several nodes do all the work. `unordered_unique_rowid()` spreads them.
+ * side, which makes one of several nodes do all the work. `unordered_unique_rowid()` spreads them.
  */
 export type IdSource = "unique_rowid()" | "unordered_unique_rowid()"
 
-/** Never inside a transaction: a question that the role may not ask would end it. Two statements on CockroachDB. */
+/** One statement. */
 export const detect = (sql: SqlClient.SqlClient): Effect.Effect<Database, SqlError.SqlError> =>
-  Effect.gen(function* () {
-    const database = yield* detectVersion(sql)
-    if (database.dialect === "postgresql") return database
-    // Why: Tells how many nodes there are. Refused to most roles, and then taken to be several.
-    // Plan: In the memory of one node. Once in a process.
-    // Only: cockroachdb
-    const nodes = yield* sql<{ nodes: bigint }>`SELECT count(*) AS nodes FROM crdb_internal.gossip_nodes`.pipe(
-      Effect.map(([row]) => Number(row!.nodes)),
-      // Most roles may not know. Spread ids are right on one node too, only a little slower.
-      Effect.orElseSucceed(() => Number.POSITIVE_INFINITY),
-    )
-    return nodes > 1 ? database : ({ ...database, idSource: "unique_rowid()" } satisfies Database)
-  })
-
-/** As {@link detect}, taking CockroachDB to have several nodes. One statement that is right anywhere. */
-export const detectVersion = (sql: SqlClient.SqlClient): Effect.Effect<Database, SqlError.SqlError> =>
   // Why: Tells the dialect. Once in a process.
   // Plan: No data.
-  Effect.map(sql<{ version: string }>`SELECT version() AS version`, ([row]): Database => {
-    const { version } = row!
-    return version.startsWith("CockroachDB")
-      ? { dialect: "cockroachdb", version, idSource: "unordered_unique_rowid()" }
-      : { dialect: "postgresql", version, idSource: "unique_rowid()" }
-  })
+  Effect.map(sql<{ version: string }>`SELECT version() AS version`, ([row]) => databaseOfVersion(row!.version))
+
+export const databaseOfVersion = (version: string): Database =>
+  version.startsWith("CockroachDB")
+    ? { dialect: "cockroachdb", version, idSource: "unordered_unique_rowid()" }
+    : { dialect: "postgresql", version, idSource: "unique_rowid()" }
 
 type Release = readonly [major: number, minor: number, patch: number]
 

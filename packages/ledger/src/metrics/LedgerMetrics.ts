@@ -104,7 +104,7 @@ export const whileInFlight = <A, E, R>(statement: Effect.Effect<A, E, R>): Effec
 export const statementsInFlight = (): number => statements.inFlight
 
 /** Those that are there from the start, so that the first failure shows as one more, and not as a new series. */
-const statesAwaited = ["23505", "40001", "40P01", "40003", "57014", "57P01", undefined]
+const statesAwaited = ["23505", "40001", "40P01", "40003", "57014", "57P01", "XXC02", undefined]
 
 /** Makes all series of the write path that can be told beforehand. */
 export const prepare: Effect.Effect<void> = Effect.sync(() => {

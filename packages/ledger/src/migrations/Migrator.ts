@@ -8,8 +8,9 @@
 import { createHash } from "node:crypto"
 import { Duration, Effect, Schedule, Schema } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
-import { DatabaseUnavailable, defectOf, faultOf, sqlState } from "../database/DatabaseError.ts"
+import { type DatabaseUnavailable, defectOf, faultOf, sqlState } from "../database/DatabaseError.ts"
 import { DbConn, read } from "../database/DbConn.ts"
+import { unavailable } from "../database/FailureCause.ts"
 import type { Dialect } from "../database/Dialect.ts"
 import { ledger } from "./0001_ledger.ts"
 import type { Migration, Step } from "./Migration.ts"
@@ -130,7 +131,7 @@ export const migrate = (
   }).pipe(
     Effect.catchIf(
       (error): error is SqlError.SqlError => error._tag === "SqlError",
-      (error) => (faultOf(error) === "defect" ? Effect.die(defectOf(error)) : Effect.fail(new DatabaseUnavailable())),
+      (error) => (faultOf(error) === "defect" ? Effect.die(defectOf(error)) : Effect.fail(unavailable(error))),
     ),
   )
 

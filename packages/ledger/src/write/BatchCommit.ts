@@ -7,7 +7,7 @@
  */
 import { Clock, Effect, Exit, Random, Result } from "effect"
 import { Contention, isStatementRefused, Overloaded } from "../database/DatabaseError.ts"
-import { type DbConn, read } from "../database/DbConn.ts"
+import { DbConn, readToWrite } from "../database/DbConn.ts"
 import * as LedgerMetrics from "../metrics/LedgerMetrics.ts"
 import * as BalanceChangeTable from "../tables/BalanceChangeTable.ts"
 import { Contenders, yieldLength } from "./Contenders.ts"
@@ -34,16 +34,31 @@ export interface Memory {
   readonly cache: HeadCache
   readonly contenders: Contenders
   readonly ids: IdBlock.IdBlock
+  /** Of the `DbConn`, when this was begun to be remembered. */
+  epoch: number
   /** When a key was last found to have been used, on the clock of the process, in milliseconds. */
   replayMetAt: number
 }
 
-export const makeMemory: Effect.Effect<Memory, never, DbConn> = Effect.map(IdBlock.make, (ids) => ({
-  cache: new HeadCache(),
-  contenders: new Contenders(),
-  ids,
-  replayMetAt: Number.NEGATIVE_INFINITY,
-}))
+export const makeMemory: Effect.Effect<Memory, never, DbConn> = Effect.map(
+  Effect.zip(DbConn, IdBlock.make),
+  ([db, ids]) => ({
+    cache: new HeadCache(),
+    contenders: new Contenders(),
+    ids,
+    epoch: db.epoch(),
+    replayMetAt: Number.NEGATIVE_INFINITY,
+  }),
+)
+
+/** Another server, or another database, may have lost rows that this remembers, and give ids that this has. */
+const forgetOtherServers = (memory: Memory): Effect.Effect<void, never, DbConn> =>
+  Effect.map(DbConn, ({ epoch }) => {
+    if (memory.epoch === epoch()) return
+    memory.epoch = epoch()
+    memory.cache.clear()
+    memory.ids.drop()
+  })
 
 export interface Progress {
   /** A part of the batch is being written; between tries it is not. */
@@ -135,6 +150,8 @@ const attempt = Effect.fnUntraced(function* (memory: Memory, batch: Batch, confl
   const now = yield* Clock.currentTimeMillis
   const alive = batch.filter((pending) => pending.deadline > now)
   if (alive.length < batch.length) expire(batch, now, conflicts)
+  for (const pending of alive) pending.isBegun = true
+  yield* forgetOtherServers(memory)
   return yield* write(memory, alive, now, conflicts > 0 || now - memory.replayMetAt < replaysExpectedFor)
 })
 
@@ -162,7 +179,7 @@ const write = (
     const accounts = open.flatMap((pending) => pending.accounts)
     const { isStored, rulings } = yield* round(
       open.map(({ requests }) => requests),
-      { remembered: (account) => cache.get(account, now), isGiven: false, takeIds: ids.take },
+      { remembered: (account) => cache.get(account, now), isGiven: false, takeIds: ids.take, dropIds: ids.drop },
       now,
     ).pipe(Effect.onError(() => Effect.sync(() => cache.forget(accounts))))
     const end = yield* Clock.currentTimeMillis
@@ -202,7 +219,9 @@ const postedOr = ({ requests }: Pending, verdict: Verdict): Effect.Effect<Verdic
 const answerReplays = Effect.fnUntraced(function* (memory: Memory, batch: Batch, now: number) {
   const keys = batch.flatMap((pending) => pending.keys)
   if (keys.length === 0) return batch
-  const used = new Set(yield* read((sql) => BalanceChangeTable.selectUsedKeys(sql, keys.map(Uint8Array.fromHex))))
+  const used = new Set(
+    yield* readToWrite((sql) => BalanceChangeTable.selectUsedKeys(sql, keys.map(Uint8Array.fromHex))),
+  )
   if (used.size === 0) return batch
   memory.replayMetAt = now
   const isReplay = (pending: Pending) => pending.keys.some((key) => used.has(key))

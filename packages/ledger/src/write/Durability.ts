@@ -1,6 +1,7 @@
 /** When a row that is found may be acknowledged. */
 import { Effect } from "effect"
-import { DatabaseUnavailable, defectOf, faultOf } from "../database/DatabaseError.ts"
+import { type DatabaseUnavailable, defectOf, faultOf } from "../database/DatabaseError.ts"
+import { unavailable } from "../database/FailureCause.ts"
 import { DbConn, within } from "../database/DbConn.ts"
 
 /**
@@ -20,7 +21,7 @@ export const awaitDurability: Effect.Effect<void, DatabaseUnavailable, DbConn> =
   // Only: postgresql
   yield* within(sql`SELECT pg_logical_emit_message(true, 'banquo', '')::TEXT AS lsn`).pipe(
     Effect.catch((error) =>
-      faultOf(error) === "defect" ? Effect.die(defectOf(error)) : Effect.fail(new DatabaseUnavailable()),
+      faultOf(error) === "defect" ? Effect.die(defectOf(error)) : Effect.fail(unavailable(error)),
     ),
   )
 })

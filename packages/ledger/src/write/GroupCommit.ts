@@ -4,11 +4,12 @@
  * the load, and an account that everybody writes to is no slower than the others.
  */
 import { Clock, Duration, Effect, Exit, FiberSet, Latch, Layer, type Scope } from "effect"
-import { Overloaded } from "../database/DatabaseError.ts"
+import { OutcomeUnknown, Overloaded } from "../database/DatabaseError.ts"
+import { deadlineDefault, timeLeft } from "../database/Deadline.ts"
 import { contentionTimeout, DbConn } from "../database/DbConn.ts"
 import * as LedgerMetrics from "../metrics/LedgerMetrics.ts"
 import * as BatchCommit from "./BatchCommit.ts"
-import { pendingOf } from "./Pending.ts"
+import { type Pending, pendingOf } from "./Pending.ts"
 import { Queue } from "./Queue.ts"
 import type { Group, Verdict, Writer } from "./Writer.ts"
 
@@ -56,23 +57,31 @@ const makeWriter = (options: GroupCommitOptions): Effect.Effect<Writer, never, D
       read: writers,
     })
     return (groups) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      Effect.flatMap(Effect.zip(Clock.currentTimeMillis, timeLeft(deadlineDefault)), ([now, millisLeft]) =>
         Effect.callback<ReadonlyArray<Verdict>>((resume) => {
           const verdicts: Array<Verdict> = []
           let left = groups.length
-          if (left === 0) resume(Effect.succeed(verdicts))
-          accept(groups, now + contentionMillis, queueMax, (index, verdict) => {
+          if (left === 0) return resume(Effect.succeed(verdicts))
+          const answer = (index: number, verdict: Verdict) => {
             if (verdicts[index] !== undefined) return
             verdicts[index] = verdict
             left -= 1
-            if (left === 0) resume(Effect.succeed(verdicts))
-          })
+            if (left > 0) return
+            clearTimeout(timer)
+            resume(Effect.succeed(verdicts))
+          }
+          const timer = setTimeout(() => {
+            for (const [index, pending] of pendings.entries())
+              answer(index, pending?.isBegun === true ? unknown : overloaded)
+          }, millisLeft)
+          const pendings = accept(groups, now + Math.min(contentionMillis, millisLeft), queueMax, answer)
         }),
       )
   })
 
 const contentionMillis = Duration.toMillis(contentionTimeout)
 const overloaded: Verdict = Exit.fail(new Overloaded())
+const unknown: Verdict = Exit.fail(new OutcomeUnknown())
 
 /** Takes batches from a queue as long as there are some, so many at a time. */
 const makePump = Effect.fnUntraced(function* (writersMax: number) {
@@ -124,20 +133,24 @@ const makePump = Effect.fnUntraced(function* (writersMax: number) {
     else if (batchesUnderWay === 0) isIdle.openUnsafe()
   }
 
-  /** Takes groups in; `answer` is called for each, with its place among them. */
+  /** Takes groups in; `answer` is called for each, with its place among them. Those that are refused at once are undefined. */
   const accept = (
     groups: ReadonlyArray<Group>,
     deadline: number,
     queueMax: number,
     answer: (index: number, verdict: Verdict) => void,
-  ) => {
-    for (const [index, requests] of groups.entries()) {
-      if (queue.length >= queueMax) answer(index, overloaded)
-      else queue.push(pendingOf(requests, deadline, (verdict) => answer(index, verdict)))
+  ): ReadonlyArray<Pending | undefined> => {
+    const pendings = groups.map((requests, index) => {
+      if (queue.length >= queueMax) return void answer(index, overloaded)
+      const pending = pendingOf(requests, deadline, (verdict) => answer(index, verdict))
+      queue.push(pending)
+      return pending
+    })
+    if (queue.length > 0) {
+      isIdle.closeUnsafe()
+      schedule()
     }
-    if (queue.length === 0) return
-    isIdle.closeUnsafe()
-    schedule()
+    return pendings
   }
 
   return { accept, queue, writers: () => writers }

@@ -54,6 +54,10 @@ export class HeadCache {
     if (oldest > 0) this.#ageMax = Math.min(this.#ageMax, oldest / 2)
   }
 
+  clear(): void {
+    this.#heads.clear()
+  }
+
   /** Whether these are true is not known. */
   forget(acctIds: Iterable<AccountId>): void {
     for (const acctId of acctIds) this.#heads.delete(acctId)

@@ -3,7 +3,7 @@ import type { BalanceChangeId } from "@banquo/domain/BalanceChangeId"
 import { Effect, Semaphore } from "effect"
 import * as BalanceChangeTable from "../tables/BalanceChangeTable.ts"
 import type { DatabaseUnavailable } from "../database/DatabaseError.ts"
-import { DbConn, read } from "../database/DbConn.ts"
+import { DbConn, readToWrite } from "../database/DbConn.ts"
 
 /** Ids of one block. Those that are left when the process ends are lost: ids are unique, not dense. */
 export const blockSize = 2_000
@@ -14,6 +14,8 @@ export const refillBelow = 1_000
 export interface IdBlock {
   /** So many unused ids, ascending. */
   readonly take: (count: number) => Effect.Effect<ReadonlyArray<BalanceChangeId>, DatabaseUnavailable>
+  /** Uses none of the ids that are left: others may have been given them too. */
+  readonly drop: () => void
 }
 
 export const make: Effect.Effect<IdBlock, never, DbConn> = Effect.gen(function* () {
@@ -28,7 +30,9 @@ export const make: Effect.Effect<IdBlock, never, DbConn> = Effect.gen(function* 
       Effect.suspend(() =>
         ids.length >= atLeast
           ? Effect.void
-          : read((sql, database) => BalanceChangeTable.selectNewIds(sql, Math.max(blockSize, atLeast), database)).pipe(
+          : readToWrite((sql, database) =>
+              BalanceChangeTable.selectNewIds(sql, Math.max(blockSize, atLeast), database),
+            ).pipe(
               Effect.map((block) => {
                 ids = ids.concat(block)
               }),
@@ -47,5 +51,10 @@ export const make: Effect.Effect<IdBlock, never, DbConn> = Effect.gen(function* 
       return Effect.succeed(taken)
     })
 
-  return { take }
+  return {
+    take,
+    drop: () => {
+      ids = []
+    },
+  }
 })

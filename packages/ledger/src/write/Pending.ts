@@ -13,6 +13,8 @@ export interface Pending {
   readonly bytes: number
   /** On the clock of the process, in milliseconds: after it, they are not sent any more. */
   readonly deadline: number
+  /** Its rows may have been sent. */
+  isBegun: boolean
   /** To be called once; later calls are without effect. */
   readonly answer: (verdict: Verdict) => void
 }
@@ -27,6 +29,7 @@ export const pendingOf = (requests: Group, deadline: number, answer: Pending["an
   rows: requests.reduce((total, { intent }) => total + rowCount(intent), 0),
   bytes: requests.reduce((total, { intent }) => total + bytesOf(intent), 0),
   deadline,
+  isBegun: false,
   answer,
 })
 

@@ -5,7 +5,7 @@ import type { Intent, Request } from "@banquo/domain/Intent"
 import { IdempotencyKeyReused } from "@banquo/domain/Refusal"
 import { Effect } from "effect"
 import type { DatabaseUnavailable } from "../database/DatabaseError.ts"
-import { type DbConn, read } from "../database/DbConn.ts"
+import { type DbConn, readToWrite } from "../database/DbConn.ts"
 import * as BalanceChangeTable from "../tables/BalanceChangeTable.ts"
 import { awaitDurability } from "./Durability.ts"
 import { type Posted, postedOfRows } from "./Posted.ts"
@@ -29,13 +29,13 @@ export const selectPosted = Effect.fnUntraced(function* (requests: Group) {
 const selectPostedOf = Effect.fnUntraced(function* (request: Request) {
   const { intent } = request
   const key = idemKeyOf(request)
-  const byKey = key === null ? [] : yield* read((sql) => BalanceChangeTable.selectByIdemKey(sql, key))
+  const byKey = key === null ? [] : yield* readToWrite((sql) => BalanceChangeTable.selectByIdemKey(sql, key))
   const isById = byKey.length === 0 && intent._tag === "OpenAccount" && intent.acctIdIsChosen
-  const [found] = isById ? yield* read((sql) => BalanceChangeTable.selectInitial(sql, intent.acctId)) : byKey
+  const [found] = isById ? yield* readToWrite((sql) => BalanceChangeTable.selectInitial(sql, intent.acctId)) : byKey
   if (found === undefined) return undefined
   if (!isSameRequest(intent, found)) return "reused"
   const posted = postedOfRows(
-    yield* read((sql) => BalanceChangeTable.selectTransaction(sql, found.xact_id as Posted["transactionId"])),
+    yield* readToWrite((sql) => BalanceChangeTable.selectTransaction(sql, found.xact_id as Posted["transactionId"])),
   )
   return isInSaidCurrency(intent, posted) ? posted : "reused"
 })
@@ -69,7 +69,7 @@ export const failUnlessUsed =
     const key = idemKeyOf(request)
     if (key === null) return Effect.fail(error)
     return Effect.flatMap(
-      read((sql) => BalanceChangeTable.selectUsedKeys(sql, [key])),
+      readToWrite((sql) => BalanceChangeTable.selectUsedKeys(sql, [key])),
       (used): Effect.Effect<never, E | IdempotencyKeyReused> =>
         Effect.fail(used.length > 0 ? new IdempotencyKeyReused() : error),
     )

@@ -12,9 +12,9 @@ import { accountIds, type ChangeTerms, type Intent, rowCount } from "@banquo/dom
 import * as Money from "@banquo/domain/Money"
 import { saltBytes } from "@banquo/domain/Texts"
 import * as Timestamp from "@banquo/domain/Timestamp"
-import { Effect, Result } from "effect"
+import { Effect, Function, Result } from "effect"
 import type { DatabaseUnavailable } from "../database/DatabaseError.ts"
-import { DbConn, read } from "../database/DbConn.ts"
+import { DbConn, readToWrite } from "../database/DbConn.ts"
 import * as LedgerMetrics from "../metrics/LedgerMetrics.ts"
 import * as AccountTable from "../tables/AccountTable.ts"
 import * as BalanceChangeTable from "../tables/BalanceChangeTable.ts"
@@ -30,21 +30,29 @@ export interface RoundSource {
   readonly isGiven: boolean
   /** At least so many unused ids, ascending. */
   readonly takeIds: (count: number) => Effect.Effect<ReadonlyArray<BalanceChangeId>, DatabaseUnavailable, DbConn>
+  /** Others have been given ids that were taken. */
+  readonly dropIds: () => void
 }
 
 const nothingRemembered: RoundSource["remembered"] = () => undefined
 
 const selectIds: RoundSource["takeIds"] = (count) =>
-  read((sql, database) => BalanceChangeTable.selectNewIds(sql, count, database))
+  readToWrite((sql, database) => BalanceChangeTable.selectNewIds(sql, count, database))
 
 /** Heads that are read for the round. */
-export const readSource: RoundSource = { remembered: nothingRemembered, isGiven: false, takeIds: selectIds }
+export const readSource: RoundSource = {
+  remembered: nothingRemembered,
+  isGiven: false,
+  takeIds: selectIds,
+  dropIds: Function.constVoid,
+}
 
 /** Heads that the caller has named. */
 export const givenSource = (heads: ReadonlyMap<AccountId, AccountState>): RoundSource => ({
   remembered: (account) => heads.get(account),
   isGiven: true,
   takeIds: selectIds,
+  dropIds: Function.constVoid,
 })
 
 /** What the rules say of a group, before it is known whether its rows can be stored. */
@@ -64,13 +72,14 @@ export const round = (groups: ReadonlyArray<Group>, source: RoundSource, now: nu
     const decisions = rulings.flatMap((ruling) => (Result.isSuccess(ruling) ? ruling.success : []))
     if (decisions.length === 0 || (yield* IsDryRun)) return { rulings, isStored: true }
     const start = performance.now()
-    const isStored = yield* append(decisions)
+    const appended = yield* append(decisions)
+    if (appended === "id_taken") source.dropIds()
     LedgerMetrics.record(LedgerMetrics.commitSeconds, LedgerMetrics.secondsSince(start))
     LedgerMetrics.record(
       LedgerMetrics.batchRows,
       decisions.reduce((total, decision) => total + idsUsed(decision), 0),
     )
-    return { rulings, isStored }
+    return { rulings, isStored: appended === "stored" }
   })
 
 /**
@@ -168,7 +177,7 @@ class RoundHeads implements Heads {
     )
     if (xactIds.length === 0) return Effect.void
     return Effect.map(
-      read((sql) => BalanceChangeTable.selectReversed(sql, xactIds)),
+      readToWrite((sql) => BalanceChangeTable.selectReversed(sql, xactIds)),
       (rows) => {
         this.#reversed = new Map(
           rows.map(({ acct_id, amt, xact_id }) => [`${xact_id} ${acct_id}`, Money.fromDecimal(amt)]),
@@ -187,7 +196,7 @@ class RoundHeads implements Heads {
       corrected,
       ({ acctId, acctSeq }) =>
         Effect.map(
-          read((sql) => AccountTable.selectRecord(sql, acctId, acctSeq)),
+          readToWrite((sql) => AccountTable.selectRecord(sql, acctId, acctSeq)),
           (record) => record !== undefined && this.#details.set(acctId, record),
         ),
       { concurrency: "unbounded", discard: true },
@@ -197,7 +206,7 @@ class RoundHeads implements Heads {
   #readAll(accounts: ReadonlyArray<AccountId>): Effect.Effect<boolean, DatabaseUnavailable, DbConn> {
     if (accounts.length === 0) return Effect.succeed(false)
     return Effect.map(
-      read((sql, database) => BalanceChangeTable.selectHeads(sql, accounts, database)),
+      readToWrite((sql, database) => BalanceChangeTable.selectHeads(sql, accounts, database)),
       (found) => {
         for (const account of accounts) this.#read.set(account, found.get(account))
         return true
