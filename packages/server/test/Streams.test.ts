@@ -129,9 +129,9 @@ layer(withAccounts, { excludeTestServices: true })("a long document", (it) => {
       Effect.gen(function* () {
         const { long } = yield* Accounts
         const proxy = yield* FaultyProxy
-        // The first page comes; the second is asked for twice.
+        // The first page comes; the second is asked for until connections that were dead would be used up.
         yield* proxy.watch(pageOfRows)
-        const lost = yield* proxy.loseReply(pageOfRows, 2)
+        const lost = yield* proxy.loseReply(pageOfRows, 4)
         const response = yield* (yield* connect(pathsOf(long)[name])).response
         assert.strictEqual(response.statusCode, 200)
         const { isWhole, text } = yield* readAll(response)

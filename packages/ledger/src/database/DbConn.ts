@@ -9,7 +9,7 @@ import { DatabaseSocket, OpenSockets } from "./DatabaseSocket.ts"
 import * as DatabaseUrl from "./DatabaseUrl.ts"
 import { type Database, detect, releaseToGoTo } from "./Dialect.ts"
 import { tellRefusal, unavailable } from "./FailureCause.ts"
-import { databaseOf, nameOf, type Server, type Unfit } from "./Server.ts"
+import { databaseOf, nameOf, type Server, Unfit } from "./Server.ts"
 import { askServer, raiseCommits } from "./ServerQuestion.ts"
 import * as ServerWatch from "./ServerWatch.ts"
 import type { Writer } from "../write/Writer.ts"
@@ -423,7 +423,7 @@ const asked = <A>(statement: Effect.Effect<A, SqlError.SqlError>): Effect.Effect
   counted(statement).pipe(
     Effect.retry({ while: wasUndone, schedule: contentionBackoff }),
     Effect.retry({ while: isConnectionLost, times: deadConnectionsMax }),
-    Effect.retry({ while: (error) => isUnanswered(error) && !wasUndone(error), times: 1 }),
+    Effect.retry({ while: isRefusedForNow, times: 1 }),
     bounded,
     answered,
   )
@@ -438,6 +438,10 @@ const deadConnectionsMax = 3
 
 const isConnectionLost = (error: SqlError.SqlError): boolean =>
   sqlState(error) === undefined && error.reason.operation !== "connect" && faultOf(error) === "unknown"
+
+/** Where no server was fit, a look has been waited for already. */
+const isRefusedForNow = (error: SqlError.SqlError): boolean =>
+  isUnanswered(error) && !wasUndone(error) && !isConnectionLost(error) && !(error.reason.cause instanceof Unfit)
 
 const isUnanswered = (error: SqlError.SqlError): boolean => {
   const fault = faultOf(error)

@@ -164,13 +164,19 @@ class Watched {
     return Math.sign(ahead) * Math.max(0, Math.abs(ahead) - clockError)
   }
 
+  /** Where the right server is known, and only this process holds back from it, that one tells when it may go on. */
+  #hostsOfInterest(): ReadonlyArray<WatchedHost> {
+    const verdict = this.#verdict
+    return verdict._tag === "Unfit" ? this.hosts : this.hosts.filter(({ host }) => host === verdict.server.host)
+  }
+
   lookNow(): void {
     for (const host of this.hosts) host.want()
   }
 
   readonly awaitFit: Effect.Effect<Server, SqlError.SqlError> = Effect.suspend(() => {
     const waiter: Waiter = {
-      awaited: new Map(this.hosts.map((host) => [host, host.begun])),
+      awaited: new Map(this.#hostsOfInterest().map((host) => [host, host.begun])),
       done: Deferred.makeUnsafe(),
     }
     this.#waiters.add(waiter)
@@ -194,13 +200,14 @@ class Watched {
     const isFirst = reports.length < this.hosts.length
     const verdict = judge(reports, this.#newest)
     // Another host may be the newer one: the first verdict waits for all.
-    if (!isFirst || (verdict._tag === "Fit" && verdict.server.dialect === "cockroachdb")) this.#decide(verdict)
+    const isDecided = !isFirst || (verdict._tag === "Fit" && verdict.server.dialect === "cockroachdb")
+    if (isDecided) this.#decide(verdict)
     for (const { awaited, done } of this.#waiters) {
       const before = awaited.get(host)
       if (before !== undefined && look > before) awaited.delete(host)
       if (awaited.size === 0 || this.isFit()) Deferred.doneUnsafe(done, Effect.void)
     }
-    return isFirst && verdict._tag === "Unfit" ? Effect.void : this.#tell
+    return isDecided ? this.#tell : Effect.void
   }
 
   #decide(verdict: Verdict): void {

@@ -150,7 +150,6 @@ const attempt = Effect.fnUntraced(function* (memory: Memory, batch: Batch, confl
   const now = yield* Clock.currentTimeMillis
   const alive = batch.filter((pending) => pending.deadline > now)
   if (alive.length < batch.length) expire(batch, now, conflicts)
-  for (const pending of alive) pending.isBegun = true
   yield* forgetOtherServers(memory)
   return yield* write(memory, alive, now, conflicts > 0 || now - memory.replayMetAt < replaysExpectedFor)
 })
@@ -179,7 +178,13 @@ const write = (
     const accounts = open.flatMap((pending) => pending.accounts)
     const { isStored, rulings } = yield* round(
       open.map(({ requests }) => requests),
-      { remembered: (account) => cache.get(account, now), isGiven: false, takeIds: ids.take, dropIds: ids.drop },
+      {
+        remembered: (account) => cache.get(account, now),
+        isGiven: false,
+        takeIds: ids.take,
+        willAppend: () => begin(open),
+        dropIds: ids.drop,
+      },
       now,
     ).pipe(Effect.onError(() => Effect.sync(() => cache.forget(accounts))))
     const end = yield* Clock.currentTimeMillis
@@ -199,6 +204,10 @@ const write = (
     })
     return { left: nothing, answers }
   })
+
+const begin = (batch: Batch) => {
+  for (const pending of batch) pending.isBegun = true
+}
 
 const headsAfter = (ruling: Ruling) =>
   Result.isSuccess(ruling) ? ruling.success.flatMap(({ heads }) => [...heads]) : []

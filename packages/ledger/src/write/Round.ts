@@ -30,6 +30,8 @@ export interface RoundSource {
   readonly isGiven: boolean
   /** At least so many unused ids, ascending. */
   readonly takeIds: (count: number) => Effect.Effect<ReadonlyArray<BalanceChangeId>, DatabaseUnavailable, DbConn>
+  /** Told before rows are sent: from then on what becomes of them may not be known. */
+  readonly willAppend: () => void
   /** Others have been given ids that were taken. */
   readonly dropIds: () => void
 }
@@ -44,6 +46,7 @@ export const readSource: RoundSource = {
   remembered: nothingRemembered,
   isGiven: false,
   takeIds: selectIds,
+  willAppend: Function.constVoid,
   dropIds: Function.constVoid,
 }
 
@@ -52,6 +55,7 @@ export const givenSource = (heads: ReadonlyMap<AccountId, AccountState>): RoundS
   remembered: (account) => heads.get(account),
   isGiven: true,
   takeIds: selectIds,
+  willAppend: Function.constVoid,
   dropIds: Function.constVoid,
 })
 
@@ -72,6 +76,7 @@ export const round = (groups: ReadonlyArray<Group>, source: RoundSource, now: nu
     const decisions = rulings.flatMap((ruling) => (Result.isSuccess(ruling) ? ruling.success : []))
     if (decisions.length === 0 || (yield* IsDryRun)) return { rulings, isStored: true }
     const start = performance.now()
+    source.willAppend()
     const appended = yield* append(decisions)
     if (appended === "id_taken") source.dropIds()
     LedgerMetrics.record(LedgerMetrics.commitSeconds, LedgerMetrics.secondsSince(start))
