@@ -120,7 +120,7 @@ describe.each(Object.entries(files))("%s", (_, services) => {
     const [, , tag] = /\$\{COCKROACH_VERSION:-((.+))\}$/.exec(
       Object.values(services).find(({ image }) => image.startsWith("cockroachdb/"))!.image,
     )!
-    for (const manifests of [Manifests.production, Manifests.local]) {
+    for (const manifests of Object.values(Manifests.overlays)) {
       const images = Manifests.workloads(manifests)
         .flatMap(Manifests.containersOf)
         .map(({ image }) => image!)
