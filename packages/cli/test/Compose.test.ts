@@ -1,12 +1,13 @@
 /** The compose files, their balancer and the image, held against the code. docker/verify runs them. */
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Option } from "effect"
+import { Duration, Effect, Option, Redacted } from "effect"
 import { HttpApi } from "effect/http-api"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { parse } from "yaml"
 import { Api } from "@banquo/api/Api"
 import { deadlineDefault } from "@banquo/ledger/Deadline"
+import * as DatabaseUrl from "@banquo/ledger/DatabaseUrl"
 import { shutdownTimeout } from "@banquo/server/Server"
 import { configOf, keysOfMigrate, keysOfServe } from "./ConfigKeys.ts"
 import * as Manifests from "./Manifests.ts"
@@ -18,6 +19,7 @@ interface Service {
   readonly environment?: Readonly<Record<string, string>>
   readonly networks: ReadonlyArray<string>
   readonly ports?: ReadonlyArray<string>
+  readonly volumes?: ReadonlyArray<string>
   readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>
   readonly read_only?: boolean
   readonly cap_drop?: ReadonlyArray<string>
@@ -35,6 +37,7 @@ const servicesOf = (path: string) =>
 const files = {
   "compose.yaml": servicesOf("docker/compose.yaml"),
   "compose.cluster.yaml": servicesOf("docker/compose.cluster.yaml"),
+  "compose.postgresql.yaml": servicesOf("docker/compose.postgresql.yaml"),
 }
 const cluster = files["compose.cluster.yaml"]
 
@@ -54,6 +57,22 @@ const banquos = (services: Readonly<Record<string, Service>>) =>
 
 const instances = (services: Readonly<Record<string, Service>>) =>
   banquos(services).filter(([, { command }]) => command?.[0] === "serve")
+
+/** The database in an image, and its version; whoever made the image. */
+const databasesOf = (images: ReadonlyArray<string>) =>
+  images.flatMap((image) => {
+    const [, name, version] = /\b(cockroach|postgres)(?:ql)?:(?:\$\{\w+:-)?(v?\d[\d.]+)/.exec(image) ?? []
+    return name === undefined ? [] : [{ name, version }]
+  })
+
+const databasesOnKubernetes = databasesOf(
+  Object.values(Manifests.overlays).flatMap((manifests) => [
+    ...Manifests.workloads(manifests)
+      .flatMap(Manifests.containersOf)
+      .map(({ image }) => image!),
+    ...Manifests.of(manifests, "Cluster").map(({ spec }) => spec.imageName!),
+  ]),
+)
 
 const hasRoute = (path: string) => {
   let has = false
@@ -116,18 +135,11 @@ describe.each(Object.entries(files))("%s", (_, services) => {
     }
   })
 
-  it("takes the same CockroachDB as the cluster on Kubernetes", () => {
-    const [, , tag] = /\$\{COCKROACH_VERSION:-((.+))\}$/.exec(
-      Object.values(services).find(({ image }) => image.startsWith("cockroachdb/"))!.image,
-    )!
-    for (const manifests of [Manifests.production, Manifests.local]) {
-      const images = Manifests.workloads(manifests)
-        .flatMap(Manifests.containersOf)
-        .map(({ image }) => image!)
-      for (const image of images.filter((image) => image.startsWith("cockroachdb/"))) {
-        assert.strictEqual(image, `cockroachdb/cockroach:${tag}`)
-      }
-    }
+  it("takes the same database as Kubernetes", () => {
+    const [database, ...others] = databasesOf(Object.values(services).map(({ image }) => image))
+    const same = [...others, ...databasesOnKubernetes.filter(({ name }) => name === database!.name)]
+    assert.isNotEmpty(same)
+    for (const other of same) assert.deepStrictEqual(other, database)
   })
 })
 
@@ -142,6 +154,59 @@ it("compose.yaml has the prototype's face", () => {
   assert.deepInclude(banqsvc, { networks: ["banqnet"], ports: ["127.0.0.1:8499:8484"] })
   assert.deepStrictEqual(migrate!.depends_on, { roachsvc: { condition: "service_healthy" } })
   assert.strictEqual(banqsvc!.environment!["ROACH_HOST"], "roachsvc")
+})
+
+describe("compose.postgresql.yaml", () => {
+  const { migrate, pg1, pg2, ...others } = files["compose.postgresql.yaml"]
+  const primary = read("docker/postgresql/primary.sh")
+  const standby = read("docker/postgresql/standby.sh")
+
+  it("has the primary answer once the standby has the commit, which goes by the name that it waits for", () => {
+    const [, name] = /^echo "synchronous_standby_names = 'ANY 1 \((\w+)\)'"/m.exec(primary)!
+    assert.include(pg2!.command!, `cluster_name=${name}`)
+    assert.include(primary, `pg_create_physical_replication_slot('${name}')`)
+    assert.include(standby, ` --slot=${name} `)
+    assert.include(standby, " --host=pg1 --username=replicator ")
+    assert.match(primary, /^CREATE ROLE replicator LOGIN REPLICATION;$/m)
+    assert.include(primary, "host replication replicator all ")
+    assert.include(standby, " --write-recovery-conf ")
+    assert.deepStrictEqual(pg2!.depends_on, { pg1: { condition: "service_healthy" } })
+    assert.notMatch(`${primary}${standby}${pg1!.command}${pg2!.command}`, /fsync|full_page_writes|synchronous_commit/)
+  })
+
+  it("mounts the scripts, and keeps each its own data", () => {
+    assert.deepStrictEqual(pg1!.volumes, [
+      "pg1:/var/lib/postgresql",
+      "./postgresql/primary.sh:/docker-entrypoint-initdb.d/primary.sh:ro",
+    ])
+    assert.deepStrictEqual(pg2!.volumes, ["pg2:/var/lib/postgresql", "./postgresql/standby.sh:/standby.sh:ro"])
+  })
+
+  it("has one Banquo that looks for the primary on both, as one who reads and appends", () => {
+    assert.deepStrictEqual(Object.keys(others), ["banquo"])
+    assert.deepStrictEqual(migrate!.depends_on, {
+      pg1: { condition: "service_healthy" },
+      pg2: { condition: "service_healthy" },
+    })
+    const urls = [migrate, others["banquo"]].map((service) => service!.environment!["DATABASE_URL"]!)
+    assert.deepStrictEqual(
+      urls
+        .map((url) => DatabaseUrl.parse(Redacted.make(url)))
+        .map(({ database, hosts, username }) => ({
+          database,
+          hosts,
+          username,
+        })),
+      ["banquo_migrate", "banquo"].map((username) => ({
+        database: "banquo",
+        hosts: ["pg1", "pg2"].map((host) => ({ host, port: 5432 })),
+        username,
+      })),
+    )
+    for (const url of urls) assert.match(url, /\?target_session_attrs=read-write$/)
+    assert.match(primary, /^CREATE ROLE banquo LOGIN IN ROLE banquo_app;$/m)
+    assert.match(primary, /^ALTER DATABASE "\$POSTGRES_DB" OWNER TO banquo_migrate;$/m)
+  })
 })
 
 /** What a backend of the balancer says, and its servers. */

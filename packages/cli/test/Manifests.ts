@@ -1,6 +1,9 @@
 /** What would be applied to a cluster: k8s/rendered, which k8s/render makes of the overlays and the CI keeps fresh. */
 import type { ICertificate } from "@kubernetes-models/cert-manager/cert-manager.io/v1/Certificate"
 import type { IIssuer } from "@kubernetes-models/cert-manager/cert-manager.io/v1/Issuer"
+import type { IBarmanObjectStoreConfiguration } from "@kubernetes-models/cloudnative-pg/github.com/cloudnative-pg/barman-cloud/pkg/api/BarmanObjectStoreConfiguration"
+import type { ICluster } from "@kubernetes-models/cloudnative-pg/postgresql.cnpg.io/v1/Cluster"
+import type { IScheduledBackup } from "@kubernetes-models/cloudnative-pg/postgresql.cnpg.io/v1/ScheduledBackup"
 import type { IHTTPRoute } from "@kubernetes-models/gateway-api/gateway.networking.k8s.io/v1/HTTPRoute"
 import type { IPrometheusRule } from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PrometheusRule"
 import type { IServiceMonitor } from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/ServiceMonitor"
@@ -20,8 +23,21 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { parseAllDocuments } from "yaml"
 
+/** No package has types for it, but for its configuration. */
+export interface IObjectStore {
+  readonly apiVersion: "barmancloud.cnpg.io/v1"
+  readonly kind: "ObjectStore"
+  readonly metadata: ICluster["metadata"]
+  readonly spec: {
+    readonly configuration: IBarmanObjectStoreConfiguration
+    readonly retentionPolicy?: string
+    readonly instanceSidecarConfiguration?: Pick<ICluster["spec"], "resources">
+  }
+}
+
 export type Manifest =
   | ICertificate
+  | ICluster
   | IConfigMap
   | IDeployment
   | IHTTPRoute
@@ -30,8 +46,10 @@ export type Manifest =
   | IJob
   | INamespace
   | INetworkPolicy
+  | IObjectStore
   | IPodDisruptionBudget
   | IPrometheusRule
+  | IScheduledBackup
   | ISecret
   | IService
   | IServiceAccount
@@ -50,8 +68,15 @@ const rendered = (name: string): Manifests =>
     return document.toJS() as Manifest
   })
 
-export const local = rendered("local")
-export const production = ["production-database", "production-migrate", "production-service"].flatMap(rendered)
+const production = (database: string): Manifests =>
+  ["database", "migrate", "service"].flatMap((step) => rendered(`production-${database}-${step}`))
+
+export const overlays = {
+  cockroachdb: production("cockroachdb"),
+  postgresql: production("postgresql"),
+  local: rendered("local"),
+}
+export type Overlay = keyof typeof overlays
 
 export const of = <Kind extends Manifest["kind"]>(manifests: Manifests, kind: Kind): ReadonlyArray<OfKind<Kind>> =>
   manifests.filter((manifest): manifest is OfKind<Kind> => manifest.kind === kind)
