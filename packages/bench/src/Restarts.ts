@@ -5,27 +5,18 @@
  */
 import { Effect, Exit, Redacted, Schedule, Scope } from "effect"
 import { connect } from "node:net"
-import { Client } from "undici"
-import { changesOf } from "./Answer.ts"
-import type { Asked, Attempt } from "./Attempt.ts"
 import { audit, type Fault } from "./Audit.ts"
 import * as Balancer from "./Balancer.ts"
 import type { Database } from "./Database.ts"
 import * as Evidence from "./Evidence.ts"
 import type { Filled } from "./Fill.ts"
-import * as Random from "./Random.ts"
+import * as KeyedLoad from "./KeyedLoad.ts"
 import * as Server from "./Server.ts"
 
 export const instanceCount = 3
 
 /** Rows of the filled table, and as many accounts. */
 export const rowsDefault = 1_000
-
-/** Between two tries of a request, in milliseconds, on average. */
-const pauseMillis = 20
-
-/** Longest that a request is tried, in milliseconds. What takes longer is lost. */
-const tryMillisMax = 60_000
 
 /** `seen`: the balancer turns away first. `unseen`: the listener closes at once. */
 export const stops = ["seen", "unseen"] as const
@@ -45,7 +36,7 @@ export interface Restarts {
   /** Requests that were answered as they should be, at the first try or a later one. */
   readonly requests: number
   /** Tries that were not: a reset, as such or by the word of the balancer, or a 503. */
-  readonly failures: ReadonlyArray<string>
+  readonly failures: ReadonlyMap<string, number>
   /** Requests that were given up. */
   readonly lost: number
   /** Exit codes other than 0. */
@@ -56,11 +47,7 @@ export interface Restarts {
 
 /** Whether the run kept what it was to keep. */
 export const isKept = ({ exits, failures, faults, lost, requests }: Restarts, stop: Stop): boolean =>
-  requests > 0 &&
-  lost === 0 &&
-  exits.length === 0 &&
-  faults.length === 0 &&
-  (stop === "unseen" || failures.length === 0)
+  requests > 0 && lost === 0 && exits.length === 0 && faults.length === 0 && (stop === "unseen" || failures.size === 0)
 
 export const run = (
   database: Database,
@@ -108,7 +95,7 @@ export const run = (
     yield* Effect.addFinalizer(() =>
       Effect.forEach(instances, ({ scope }) => Scope.close(scope, Exit.void), { concurrency: "unbounded" }),
     )
-    const load = startLoad(balancer.url, filled.accounts, options.clients)
+    const load = KeyedLoad.start({ urls: [balancer.url], accounts: filled.accounts, clients: options.clients })
     let restarts = 0
     for (let round = 0; round < options.rounds; round++) {
       for (const index of ports.keys()) {
@@ -145,69 +132,3 @@ const isListening = (port: number): Effect.Effect<boolean> =>
 
 const until = <E>(isSo: Effect.Effect<boolean, E>) =>
   Effect.repeat(isSo, { until: (is) => is, schedule: Schedule.spaced("20 millis") })
-
-/** Clients that wait for their answer and then ask for the next, and send again what failed, with its key. */
-const startLoad = (url: string, accounts: ReadonlyArray<string>, clients: number) => {
-  const attempts: Array<Attempt> = []
-  const failures: Array<string> = []
-  let lost = 0
-  const load = { isOver: false }
-
-  const work = async (number: number) => {
-    const random = Random.make(number + 1)
-    const client = new Client(url, { pipelining: 1 })
-    for (let count = 0; !load.isOver; count++) {
-      const key = `c${number}-${count}`
-      const asked = [{ acctId: accounts[Random.index(random, accounts.length)]!, amount: "1.25" }]
-      const begun = performance.now()
-      while (!(await send(client, key, asked))) {
-        if (performance.now() - begun > tryMillisMax) {
-          lost += 1
-          break
-        }
-        await new Promise((resolve) => setTimeout(resolve, 2 * pauseMillis * random()))
-      }
-    }
-    await client.close()
-  }
-
-  /** One try; `false`: it failed in a way that says to try again. */
-  const send = async (client: Client, key: string, asked: ReadonlyArray<Asked>): Promise<boolean> => {
-    const sent = performance.now()
-    const settle = (outcome: Attempt["outcome"], changes: Attempt["changes"] = []) =>
-      attempts.push({ key, sent, received: performance.now(), outcome, asked, changes })
-    try {
-      const { body, headers, statusCode } = await client.request({
-        method: "POST",
-        path: "/v1/transactions",
-        headers: { "content-type": "application/json", "idempotency-key": key },
-        body: JSON.stringify({ changes: asked.map(({ acctId, amount }) => ({ account_id: acctId, amount })) }),
-      })
-      const text = await body.text()
-      if (statusCode === 201) {
-        const isReplayed = headers["idempotency-replayed"] === "true"
-        settle(isReplayed ? "replayed" : "acknowledged", changesOf(JSON.parse(text)))
-        return true
-      }
-      settle("unknown")
-      failures.push(`${statusCode} ${text.slice(0, 200)}`)
-      // A balancer says 502 or 504 where its own connection was reset.
-      if ([502, 503, 504].includes(statusCode)) return false
-      lost += 1
-      return true
-    } catch (error) {
-      settle("unknown")
-      failures.push(String(error))
-      return false
-    }
-  }
-
-  const all = Array.from({ length: clients }, (_, number) => work(number))
-  return {
-    stop: async () => {
-      load.isOver = true
-      await Promise.all(all)
-      return { attempts, failures, lost }
-    },
-  }
-}

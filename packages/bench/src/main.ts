@@ -1,17 +1,22 @@
 /** `pnpm bench`: measures the ledger, its limits and its rivals, audits each run, prints tables and writes a report. */
+import * as Replicas from "@banquo/testing/Replicas"
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Console, Effect, Exit, Option, Schema } from "effect"
 import { Command, Flag } from "effect/cli"
 import { join, resolve } from "node:path"
+import { setFlagsFromString } from "node:v8"
 import { balancers, hasHaproxy } from "./Balancer.ts"
 import * as Database from "./Database.ts"
+import * as Failover from "./Failover.ts"
 import { fill } from "./Fill.ts"
+import { failureLines } from "./KeyedLoad.ts"
 import * as Machine from "./Machine.ts"
 import { type Entry, faultLines, line } from "./Measurement.ts"
 import * as Report from "./Report.ts"
 import * as Restarts from "./Restarts.ts"
 import { runAll } from "./Run.ts"
 import { casesOf, scenarios } from "./Scenario.ts"
+import * as Soak from "./Soak.ts"
 import * as Verification from "./Verification.ts"
 
 /** Seconds of the measured window. */
@@ -130,17 +135,71 @@ const restarts = Command.make(
         })
         const { audited, exits, failures, faults, lost, requests } = done
         yield* Console.log(
-          `  ${requests} requests, ${failures.length} failed tries, ${lost} lost; ${audited} rows audited, ${faults.length} faults`,
+          `  ${requests} requests, ${[...failures.values()].reduce((sum, count) => sum + count, 0)} failed tries, ${lost} lost; ${audited} rows audited, ${faults.length} faults`,
         )
         yield* Console.log(faultLines(faults).join("\n"))
         for (const exit of exits) yield* Console.log(`  an instance ended with ${exit}`)
-        for (const failure of new Set(failures)) yield* Console.log(`  ${failure}`)
+        for (const failure of failureLines(failures)) yield* Console.log(`  ${failure}`)
         if (!Restarts.isKept(done, stop)) yield* Effect.sync(() => (process.exitCode = 1))
       }
     }).pipe(Effect.scoped),
 ).pipe(
   Command.withDescription("Restart instances behind a balancer under load, and audit what their clients were told"),
 )
+
+const failover = Command.make(
+  "failover",
+  {
+    only: Flag.Literals(
+      "case",
+      Failover.cases.map(({ name }) => name),
+    ).pipe(Flag.withDescription("Only this one; may be given more than once"), Flag.atLeast(0)),
+    seconds: Flag.Finite("seconds").pipe(Flag.withDescription("Of each part of a case"), Flag.withDefault(4)),
+  },
+  ({ only, seconds }) =>
+    Effect.gen(function* () {
+      const pristine = yield* Replicas.makePristine
+      yield* Console.log(`${Failover.headings}\n| --- | --- | ---: | ---: | ---: | --- | ---: | ---: |`)
+      for (const one of Failover.cases) {
+        if (only.length > 0 && !only.includes(one.name)) continue
+        const outcome = yield* Effect.scoped(Failover.run(pristine, one, seconds))
+        yield* Console.log(Failover.line(outcome))
+        for (const line of faultLines(outcome.faults)) yield* Console.log(line)
+        if (!Failover.isKept(outcome, one)) yield* Effect.sync(() => (process.exitCode = 1))
+      }
+    }).pipe(Effect.scoped),
+).pipe(
+  Command.withDescription(
+    "Fail the servers of the database under load, case by case, and audit what clients were told",
+  ),
+)
+
+const soak = Command.make(
+  "soak",
+  {
+    minutes: Flag.Finite("minutes").pipe(Flag.withDefault(30)),
+    faultSeconds: Flag.Finite("fault-seconds").pipe(
+      Flag.withDescription("From one fault to the next"),
+      Flag.withDefault(60),
+    ),
+    part: Flag.Finite("part").pipe(Flag.withDescription("Of the top rate"), Flag.withDefault(0.7)),
+    seed: Flag.Int("seed").pipe(Flag.withDescription("Of the faults"), Flag.withDefault(1)),
+  },
+  ({ minutes, ...options }) =>
+    Effect.gen(function* () {
+      // All that was asked and all that is stored is held against one another at once.
+      setFlagsFromString("--max-old-space-size=12288")
+      const soaked = yield* Soak.run({ ...options, seconds: minutes * 60, onFault: (line) => Console.log(`  ${line}`) })
+      yield* Console.log(
+        `${Math.round(soaked.rate)} requests/s of ${Math.round(soaked.topRate)}: ${soaked.answered} answered, ${soaked.givenUp} given up; ` +
+          `${soaked.audited} rows audited, ${soaked.faults.length} faults\n` +
+          `clients were told: ${failureLines(soaked.failures).join(", ")}\n` +
+          `before: ${Soak.lineOfSize(soaked.first)}\nafter:  ${Soak.lineOfSize(soaked.last)}`,
+      )
+      for (const line of faultLines(soaked.faults)) yield* Console.log(line)
+      if (!Soak.isSound(soaked)) yield* Effect.sync(() => (process.exitCode = 1))
+    }).pipe(Effect.scoped),
+).pipe(Command.withDescription("Load for a long time, with a fault at random each minute, and the audit"))
 
 const verification = Command.make(
   "verify",
@@ -167,7 +226,7 @@ const verification = Command.make(
 const faultsOf = (entry: Entry): ReadonlyArray<string> =>
   entry._tag === "Measured" && entry.measurement.audit !== null ? faultLines(entry.measurement.audit.faults) : []
 
-Command.run(bench.pipe(Command.withSubcommands([restarts, verification])), { version: "0.1.0" }).pipe(
+Command.run(bench.pipe(Command.withSubcommands([restarts, failover, soak, verification])), { version: "0.1.0" }).pipe(
   Effect.provide(NodeServices.layer),
   NodeRuntime.runMain({
     teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) ? Number(process.exitCode ?? 0) : 1),

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Effect, Result } from "effect"
+import type { AccountDetails } from "../src/account/Account.ts"
 import type { AccountId } from "../src/account/AccountId.ts"
 import { type AccountState, afterChange, available, heldAt, stateAt } from "../src/account/AccountState.ts"
 import type { BalanceChange, ChgFlavor } from "../src/chain/BalanceChange.ts"
@@ -652,10 +653,11 @@ describe("decideTogether", () => {
       const together = decideTogether(requests, heads, stamp(idFirst, idsMax(requests, heads, now)))
       const states = new Map<AccountId, AccountState>(heads)
       const reversed = new Map<string, Money.Money>()
+      const said = new Map<AccountId, AccountDetails>()
       const after: Heads = {
         get: (acctId) => states.get(acctId),
         has: (acctId) => states.has(acctId),
-        details: heads.details,
+        details: (acctId) => said.get(acctId) ?? heads.details?.(acctId),
         reversed: (xactId, acctId) =>
           Money.sum(heads.reversed(xactId, acctId), reversed.get(`${xactId}/${acctId}`) ?? Money.zero),
       }
@@ -672,6 +674,7 @@ describe("decideTogether", () => {
         decisions.push(success)
         used += idsUsed(success)
         for (const [acctId, head] of success.heads) states.set(acctId, head)
+        if (success.account !== null) said.set(success.account.acctId, success.account)
         for (const { acctId, chgAmt, reversesXactId } of success.changes) {
           const key = `${reversesXactId}/${acctId}`
           reversed.set(key, Money.sum(reversed.get(key) ?? Money.zero, chgAmt))

@@ -51,18 +51,6 @@ const tagOf = (exit: Exit.Exit<unknown, { readonly _tag: string }>): string => {
   return failed === undefined ? Cause.pretty(exit.cause) : failed.error._tag
 }
 
-/** Has commits of the first server wait for one of the others. */
-const waitForOne = ([primary, ...standbys]: ReadonlyArray<Replicas.Replica>) =>
-  Effect.gen(function* () {
-    yield* primary!.set("synchronous_standby_names", `ANY 1 (${standbys.map(({ name }) => name).join(", ")})`)
-    yield* Replicas.waitUntil(
-      Effect.map(
-        primary!.query<{ count: bigint }>("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'quorum'"),
-        ([row]) => Number(row!.count) === standbys.length,
-      ),
-    )
-  }).pipe(Effect.orDie)
-
 const waiting = (server: Replicas.Replica, query = "%") =>
   Effect.map(
     server.query<{ pid: number }>(
@@ -131,7 +119,7 @@ layer(Layer.effect(Pristine, Replicas.makePristine), { excludeTestServices: true
       Effect.gen(function* () {
         const servers = yield* cluster(count)
         const [primary, ...standbys] = servers
-        yield* waitForOne(servers)
+        yield* Replicas.waitForOne(servers)
         const instances = [yield* instance(servers), yield* instance(servers)]
         const accounts = yield* instances[0]!.run(Effect.all([open("10"), open("10"), open("10")]))
         const clients = load(instances, accounts)
@@ -144,7 +132,7 @@ layer(Layer.effect(Pristine, Replicas.makePristine), { excludeTestServices: true
         yield* untilMore(50)
         yield* primary!.kill
         const before = clients.acknowledged.size
-        const next = yield* newest(standbys)
+        const next = yield* Replicas.newest(standbys)
         yield* next.promote
         for (const other of standbys) if (other !== next) yield* other.follow(next)
         yield* untilMore(before + 50)
@@ -162,7 +150,7 @@ layer(Layer.effect(Pristine, Replicas.makePristine), { excludeTestServices: true
       const [one, other] = [yield* instance(servers), yield* instance(servers)]
       const acctId = yield* one.run(open("10"))
       yield* one.run(pay(acctId))
-      yield* caughtUp(primary!, standby!)
+      yield* Replicas.caughtUp(primary!, standby!)
       yield* standby!.kill
       // The standby never has these, and both instances remember them.
       yield* one.run(pay(acctId))
@@ -185,7 +173,7 @@ layer(Layer.effect(Pristine, Replicas.makePristine), { excludeTestServices: true
       const [old, next] = servers
       const one = yield* instance(servers)
       const acctId = yield* one.run(open("10"))
-      yield* caughtUp(old!, next!)
+      yield* Replicas.caughtUp(old!, next!)
       yield* next!.promote
       yield* untilFit(one, "two_primaries")
       const refused = yield* Effect.exit(one.run(pay(acctId)))
@@ -238,7 +226,7 @@ layer(Layer.effect(Pristine, Replicas.makePristine), { excludeTestServices: true
     Effect.gen(function* () {
       const servers = yield* cluster(2)
       const [primary, standby] = servers
-      yield* waitForOne(servers)
+      yield* Replicas.waitForOne(servers)
       const one = yield* instance(servers)
       const accounts = yield* one.run(Effect.all(Array.from({ length: 12 }, () => open("10"))))
       const keys = accounts.map(() => key())
@@ -271,7 +259,7 @@ layer(Layer.effect(Pristine, Replicas.makePristine), { excludeTestServices: true
       Effect.gen(function* () {
         const servers = yield* cluster(2)
         const [primary, standby] = servers
-        yield* waitForOne(servers)
+        yield* Replicas.waitForOne(servers)
         const one = yield* instance(servers)
         const acctId = yield* one.run(open("10"))
         yield* standby!.freeze
@@ -328,26 +316,3 @@ layer(Layer.effect(Pristine, Replicas.makePristine), { excludeTestServices: true
       }),
   )
 })
-
-/** The standby that has received most: what commits waited for is there. */
-const newest = (standbys: ReadonlyArray<Replicas.Replica>) =>
-  Effect.gen(function* () {
-    const received = yield* Effect.forEach(standbys, (standby) =>
-      Effect.map(
-        standby.query<{ lsn: string }>("SELECT (pg_last_wal_receive_lsn() - '0/0'::pg_lsn)::TEXT AS lsn"),
-        ([row]) => ({ standby, lsn: BigInt(row!.lsn) }),
-      ),
-    )
-    return received.reduce((a, b) => (b.lsn > a.lsn ? b : a)).standby
-  }).pipe(Effect.orDie)
-
-const caughtUp = (primary: Replicas.Replica, standby: Replicas.Replica) =>
-  Effect.gen(function* () {
-    const [row] = yield* primary.query<{ lsn: string }>("SELECT pg_current_wal_flush_lsn()::TEXT AS lsn")
-    yield* Replicas.waitUntil(
-      Effect.map(
-        standby.query<{ is: boolean }>(`SELECT pg_last_wal_replay_lsn() >= '${row!.lsn}'::pg_lsn AS is`),
-        ([reached]) => reached!.is,
-      ),
-    )
-  }).pipe(Effect.orDie)

@@ -32,10 +32,16 @@ export interface Replica {
   readonly promote: Effect.Effect<void>
   /** Has it replicate from another, or, if it is running, replicate from there from now on. */
   readonly follow: (primary: Pick<Replica, "port">) => Effect.Effect<void>
+  /** Throws its data away, copies those of a running primary, and replicates from it. It must not run. */
+  readonly clone: (primary: Replica) => Effect.Effect<void>
+  /** Where its data are. */
+  readonly data: string
   /** Makes a setting and has a running server read it. */
   readonly set: (name: string, value: string) => Effect.Effect<void>
   /** Runs a statement as its superuser. */
   readonly query: <Row extends object>(statement: string) => Effect.Effect<ReadonlyArray<Row>, SqlError.SqlError>
+  /** As {@link query}, from outside of the ledger's database. */
+  readonly administer: (statement: string) => Effect.Effect<void>
 }
 
 /** A cluster that is stopped, to make copies of. */
@@ -156,9 +162,25 @@ const makeReplica = (pristine: Pristine, name: string, folder: string): Effect.E
     )
     const set = (setting: string, value: string) => Effect.andThen(configure(`${setting} = '${value}'`), reload)
     const query = <Row extends object>(statement: string) => statementOn<Row>(port, database, statement)
+    const follow = (primary: Pick<Replica, "port">) =>
+      Effect.gen(function* () {
+        yield* Effect.promise(() => writeFile(join(data, "standby.signal"), "", { flag: "a" }))
+        yield* Effect.promise(() => own(join(data, "standby.signal"), user))
+        yield* set("primary_conninfo", `host=127.0.0.1 port=${primary.port} user=${superuser} application_name=${name}`)
+      })
     return {
       name,
       port,
+      data,
+      follow,
+      clone: (primary) =>
+        Effect.gen(function* () {
+          yield* copyRunning(primary, data, user)
+          yield* configure(settings(port, name))
+          yield* configure("synchronous_standby_names = ''")
+          yield* follow(primary)
+          yield* start(data, postgres, user)
+        }),
       start: start(data, postgres, user),
       kill: Effect.gen(function* () {
         yield* signalAll("SIGKILL")
@@ -167,19 +189,36 @@ const makeReplica = (pristine: Pristine, name: string, folder: string): Effect.E
       freeze: Effect.asVoid(signalAll("SIGSTOP")),
       thaw: Effect.asVoid(signalAll("SIGCONT")),
       promote: Effect.asVoid(Effect.orDie(query("SELECT pg_promote(true, 30)"))),
-      follow: (primary) =>
-        Effect.gen(function* () {
-          yield* Effect.promise(() => writeFile(join(data, "standby.signal"), "", { flag: "a" }))
-          yield* Effect.promise(() => own(join(data, "standby.signal"), user))
-          yield* set(
-            "primary_conninfo",
-            `host=127.0.0.1 port=${primary.port} user=${superuser} application_name=${name}`,
-          )
-        }),
       set,
       query,
+      administer: (statement) => Effect.asVoid(Effect.orDie(statementOn(port, "postgres", statement))),
     }
   })
+
+/** What `pg_basebackup` does, which the embedded binaries lack: files that change while they are copied are mended by the WAL. */
+const copyRunning = (primary: Replica, data: string, user: UnprivilegedUser | undefined) =>
+  Effect.gen(function* () {
+    const sql = yield* SqlClient.SqlClient
+    yield* sql`SELECT pg_backup_start('clone', true)::TEXT`.unprepared
+    yield* Effect.promise(() => rm(data, { recursive: true, force: true }))
+    // A file that is gone by the time it is copied is no fault.
+    yield* run(undefined, "/bin/cp", ["-a", primary.data, data])
+    const [stopped] = yield* sql<{ labelfile: string }>`SELECT labelfile FROM pg_backup_stop(false)`.unprepared
+    yield* Effect.promise(async () => {
+      await rm(join(data, "postmaster.pid"), { force: true })
+      await writeFile(join(data, "backup_label"), stopped!.labelfile)
+      await own(join(data, "backup_label"), user)
+    })
+  }).pipe(
+    Effect.provide(
+      PgClient.layer({
+        url: Redacted.make(`postgres://${superuser}@127.0.0.1:${primary.port}/postgres`),
+        maxConnections: 1,
+      }),
+      { local: true },
+    ),
+    Effect.orDie,
+  )
 
 const start = (data: string, postgres: string, user: UnprivilegedUser | undefined) =>
   Effect.gen(function* () {
@@ -223,6 +262,42 @@ const statementOn = <Row extends object>(port: number, name: string, statement: 
       { local: true },
     ),
   )
+
+/** Has commits of the first server wait for one of the others. */
+export const waitForOne = ([primary, ...standbys]: ReadonlyArray<Replica>) =>
+  Effect.gen(function* () {
+    yield* primary!.set("synchronous_standby_names", `ANY 1 (${standbys.map(({ name }) => name).join(", ")})`)
+    yield* waitUntil(
+      Effect.map(
+        primary!.query<{ count: bigint }>("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'quorum'"),
+        ([row]) => Number(row!.count) === standbys.length,
+      ),
+    )
+  }).pipe(Effect.orDie)
+
+/** The standby that has received most: what commits waited for is there. */
+export const newest = (standbys: ReadonlyArray<Replica>) =>
+  Effect.gen(function* () {
+    const received = yield* Effect.forEach(standbys, (standby) =>
+      Effect.map(
+        standby.query<{ lsn: string }>("SELECT (pg_last_wal_receive_lsn() - '0/0'::pg_lsn)::TEXT AS lsn"),
+        ([row]) => ({ standby, lsn: BigInt(row!.lsn) }),
+      ),
+    )
+    return received.reduce((a, b) => (b.lsn > a.lsn ? b : a)).standby
+  }).pipe(Effect.orDie)
+
+/** Waits until a standby has all that is stored by now. */
+export const caughtUp = (primary: Replica, standby: Replica) =>
+  Effect.gen(function* () {
+    const [row] = yield* primary.query<{ lsn: string }>("SELECT pg_current_wal_flush_lsn()::TEXT AS lsn")
+    yield* waitUntil(
+      Effect.map(
+        standby.query<{ is: boolean }>(`SELECT pg_last_wal_replay_lsn() >= '${row!.lsn}'::pg_lsn AS is`),
+        ([reached]) => reached!.is,
+      ),
+    )
+  }).pipe(Effect.orDie)
 
 /** Waits for what no event tells. */
 export const waitUntil = <E, R>(isSo: Effect.Effect<boolean, E, R>): Effect.Effect<void, E, R> =>
