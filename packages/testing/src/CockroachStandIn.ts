@@ -20,14 +20,21 @@ export interface CockroachOptions {
   readonly isBehindRecorder?: boolean
 }
 
+export interface Objection {
+  readonly sqlState: string
+  readonly text: string
+}
+
 export class CockroachStandIn {
   readonly #substitutes: ReadonlyArray<readonly [string, string]>
   readonly #isBehindRecorder: boolean
+  readonly #hidesInternals: boolean
 
   constructor({ dialect, isBehindRecorder, isolation, nodes, version }: CockroachOptions) {
     this.#isBehindRecorder = isBehindRecorder ?? false
     const isReal = dialect === "cockroachdb"
     const said = version ?? (isReal ? undefined : "CockroachDB CCL v25.4.7 (stand-in)")
+    this.#hidesInternals = Number(/\bv(\d+\.\d+)/.exec(said ?? "")?.[1] ?? 0) >= 26.1
     const count = nodes ?? (isReal ? undefined : 3)
     this.#substitutes = [
       ...(said === undefined ? [] : [["version()", `'${said}'`] as const]),
@@ -45,8 +52,22 @@ export class CockroachStandIn {
   }
 
   /** Why CockroachDB would not take a statement; `undefined` if it would. */
-  objectionTo(sql: string, isInTransaction: boolean): string | undefined {
-    return objectionTo(sql, "cockroachdb") ?? (isInTransaction && isSchemaChange(sql) ? mixed : undefined)
+  objectionTo(sql: string, isInTransaction: boolean): Objection | undefined {
+    const text = objectionTo(sql, "cockroachdb") ?? (isInTransaction && isSchemaChange(sql) ? mixed : undefined)
+    if (text !== undefined) return { sqlState: "42601", text }
+    return this.#hidesInternals && sql.includes("crdb_internal.")
+      ? { sqlState: "42501", text: "access to crdb_internal is restricted" }
+      : undefined
+  }
+
+  /**
+   * Why CockroachDB would not begin with a statement that waited so many milliseconds for those before it on its connection:
+   * there the time of a statement is counted from when it has come.
+   */
+  objectionToWait(millis: number, statementTimeout: number): Objection | undefined {
+    return statementTimeout > 0 && millis > statementTimeout
+      ? { sqlState: "57014", text: "query execution canceled due to statement timeout" }
+      : undefined
   }
 
   /** Has been looked at here; what arrives at the server is not what was sent. */
