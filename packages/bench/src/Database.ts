@@ -15,6 +15,7 @@ export interface Database {
   /** Of the postmaster. */
   readonly pid: number
   readonly directory: string
+  readonly superuserUrl: Redacted.Redacted<string>
   readonly ownerUrl: (name: string) => Redacted.Redacted<string>
   readonly appUrl: (name: string) => Redacted.Redacted<string>
   /** Copies a database, as files after a checkpoint, so that a run begins with nothing left to be written. */
@@ -53,6 +54,7 @@ export const make: Effect.Effect<Database, never, Scope.Scope> = Effect.gen(func
     version,
     pid: yield* pid,
     directory,
+    superuserUrl,
     ownerUrl: (name) => urlOf(ownerUrl, name),
     appUrl: (name) => urlOf(appUrl, name),
     copy: (from, to) => administer(`CREATE DATABASE ${to} OWNER ${ownerRole} TEMPLATE ${from} STRATEGY FILE_COPY`),
@@ -60,7 +62,8 @@ export const make: Effect.Effect<Database, never, Scope.Scope> = Effect.gen(func
   }
 })
 
-const urlOf = (url: Redacted.Redacted<string>, name: string) => {
+/** The address of another database of the same server. */
+export const urlOf = (url: Redacted.Redacted<string>, name: string) => {
   const target = new URL(Redacted.value(url))
   target.pathname = `/${name}`
   return Redacted.make(target.href)

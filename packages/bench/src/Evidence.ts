@@ -4,11 +4,47 @@ import type { BalanceChange } from "@banquo/domain/BalanceChange"
 import { type BalanceChangeRow, changeColumns, changeOfRow } from "@banquo/ledger/BalanceChangeTable"
 import { PgTypes } from "@effect/sql-pg"
 import { Array as Arr, Effect, type Redacted, Result } from "effect"
-import type { SqlClient } from "effect/sql"
+import type { SqlClient, SqlError } from "effect/sql"
 import type { ClientLog } from "./Attempt.ts"
 import type { Evidence } from "./Audit.ts"
 import * as Database from "./Database.ts"
 import type { Filled } from "./Fill.ts"
+
+/** All rows there are, account by account. */
+export const selectAll = (sql: SqlClient.SqlClient): Effect.Effect<ReadonlyArray<BalanceChange>, SqlError.SqlError> =>
+  Effect.gen(function* () {
+    const rows: Array<BalanceChange> = []
+    for (;;) {
+      const last = rows.at(-1)
+      const chunk = yield* sql<BalanceChangeRow>`
+        SELECT ${sql.literal(changeColumns)} FROM balance_change b
+        WHERE (b.acct_id, b.acct_seq) > (${last?.acctId ?? beforeAll}::UUID, ${BigInt(last?.acctSeq ?? -1)}::INT8)
+        ORDER BY b.acct_id, b.acct_seq LIMIT ${sql.literal(`${chunkSize}`)}`
+      for (const row of chunk) rows.push(changeOfRow(row))
+      if (chunk.length < chunkSize) return rows
+    }
+  })
+
+/** The nil UUID, which no account has. */
+const beforeAll = "00000000-0000-0000-0000-000000000000"
+
+/** As {@link load}, where ids are no order: from all rows before the run and all rows after it. */
+export const between = (
+  [before, after]: readonly [ReadonlyArray<BalanceChange>, ReadonlyArray<BalanceChange>],
+  ledgerId: string,
+  log: ClientLog | null,
+): Evidence => {
+  const known = new Set(before.map(({ bchgId }) => bchgId))
+  const rows = after.filter(({ bchgId }) => !known.has(bchgId))
+  return {
+    ledgerId,
+    // By ascending sequence, so the newest stays.
+    tails: new Map(before.map((row) => [row.acctId, row])),
+    rows,
+    oldRows: { before: before.length, after: after.length - rows.length },
+    log,
+  }
+}
 
 /** Accounts, or ids, of one statement. */
 const chunkSize = 20_000

@@ -6,6 +6,7 @@ import { Command, Flag } from "effect/cli"
 import { join, resolve } from "node:path"
 import { setFlagsFromString } from "node:v8"
 import { balancers, hasHaproxy } from "./Balancer.ts"
+import * as Cockroach from "./Cockroach.ts"
 import * as Database from "./Database.ts"
 import * as Failover from "./Failover.ts"
 import { fill } from "./Fill.ts"
@@ -13,6 +14,7 @@ import { failureLines } from "./KeyedLoad.ts"
 import * as Machine from "./Machine.ts"
 import { type Entry, faultLines, line } from "./Measurement.ts"
 import * as Report from "./Report.ts"
+import { lineOf } from "@banquo/ledger/Fault"
 import * as Restarts from "./Restarts.ts"
 import { runAll } from "./Run.ts"
 import { casesOf, scenarios } from "./Scenario.ts"
@@ -223,10 +225,44 @@ const verification = Command.make(
     }).pipe(Effect.scoped),
 ).pipe(Command.withDescription("Verify a ledger of single changes, then of transfers too, and print the rows a second"))
 
+const cockroach = Command.make(
+  "cockroach",
+  {
+    url: Flag.Redacted("url").pipe(Flag.withDescription("Of a database of the cluster, as a superuser")),
+    transfers: Flag.Int("transfers").pipe(
+      Flag.withDescription("Of two changes each, before anything is asked"),
+      Flag.withDefault(2_000),
+    ),
+    clients: Flag.Int("clients").pipe(Flag.withDescription("Of the load"), Flag.withDefault(32)),
+    seconds: Flag.Finite("seconds").pipe(Flag.withDescription("Of the load"), Flag.withDefault(20)),
+  },
+  (options) =>
+    Effect.gen(function* () {
+      const proof = yield* Cockroach.prove({ ...options, print: Console.log })
+      const { audited, counts, faults, plans, verified } = proof
+      const bad = plans.filter((plan) => plan.faults.length > 0)
+      yield* Console.log(
+        `\n${plans.length - bad.length} of ${plans.length} plans are as they should be\n` +
+          `${counts.requests} requests: ${counts.acknowledged} writes acknowledged, ${counts.replayed} replayed, ${counts.refused} refused, ` +
+          `${counts.unknown} without an answer; ${audited} rows audited, ${faults.length} faults\n` +
+          `${verified.changes} rows verified, ${verified.faultsFound} faults`,
+      )
+      for (const { name, faults } of bad) yield* Console.log(`  ${name}: ${faults.join("; ")}`)
+      for (const line of [...faultLines(faults), ...verified.faults.map(lineOf)]) yield* Console.log(line)
+      if (!Cockroach.isProven(proof)) yield* Effect.sync(() => (process.exitCode = 1))
+    }),
+).pipe(
+  Command.withDescription(
+    "Prove a CockroachDB: plans of the hot statements, then a load and its audit; PostgreSQL too",
+  ),
+)
+
 const faultsOf = (entry: Entry): ReadonlyArray<string> =>
   entry._tag === "Measured" && entry.measurement.audit !== null ? faultLines(entry.measurement.audit.faults) : []
 
-Command.run(bench.pipe(Command.withSubcommands([restarts, failover, soak, verification])), { version: "0.1.0" }).pipe(
+Command.run(bench.pipe(Command.withSubcommands([restarts, failover, soak, verification, cockroach])), {
+  version: "0.1.0",
+}).pipe(
   Effect.provide(NodeServices.layer),
   NodeRuntime.runMain({
     teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) ? Number(process.exitCode ?? 0) : 1),

@@ -976,6 +976,22 @@ const rules: ReadonlyArray<Rule> = [
     ],
     on: ["postgresql"],
   },
+  {
+    // On CockroachDB everybody may make tables in a new database.
+    name: "nobody but who migrates may make tables in the database",
+    problems: (manifests) =>
+      unless(
+        workloads(manifests).filter((workload) => nameOf(workload) === "Job/cockroachdb-setup"),
+        (workload) => {
+          const commands = containersOf(workload).flatMap(({ args }) => args ?? [])
+          return ["REVOKE CREATE ON SCHEMA banquo.public FROM public", "TO banquo_migrate"].every((text) =>
+            commands.some((command) => command.includes(text)),
+          )
+        },
+      ),
+    breaks: [["Job/cockroachdb-setup", `${firstContainer}args.0`, "cockroach sql --execute='CREATE DATABASE banquo'"]],
+    isOnlyForProduction: true,
+  },
 ]
 
 describe.each(rules)("$name", ({ breaks, on = everywhere, problems }) => {

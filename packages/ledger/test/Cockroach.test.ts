@@ -1,7 +1,8 @@
 /** The ledger on CockroachDB: the real one where the tests run on it, else a stand-in that takes no more than it would. */
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { assert, layer } from "@effect/vitest"
-import { Array as Arr, Cause, Duration, Effect, Exit, Layer, Logger, Redacted, Schedule, Stream } from "effect"
+import { Array as Arr, Cause, Duration, Effect, Exit, Fiber, Layer, Logger, Redacted, Schedule, Stream } from "effect"
+import type { SqlError } from "effect/sql"
 import { fetchAccountInfo, fetchAccountInfoAt, fetchAccounts } from "../src/programs/Accounts.ts"
 import { tailsMax } from "../src/tables/BalanceChangeTable.ts"
 import { DbConn, type DbConnOptions, read } from "../src/database/DbConn.ts"
@@ -156,6 +157,19 @@ for (const [how, writer] of [
           assert.strictEqual(changes[0]!.acctSeq, index + 1)
           assert.strictEqual((yield* fetchAccountInfo(acctId)).account.custName, `Anna ${index}`)
         }
+        yield* verifyLedger
+      }),
+    )
+
+    it.effect("stores nothing of what a licence does not allow, and goes on", () =>
+      Effect.gen(function* () {
+        const proxy = yield* FaultyProxy
+        const acctId = yield* open("10")
+        const { happened } = yield* proxy.refuse("INSERT INTO balance_change", "XXC02")
+        assert.isTrue(Exit.isFailure(yield* Effect.exit(storeBalanceChange(acctId, amount("-1")))))
+        yield* happened
+        assert.strictEqual((yield* fetchAccountInfo(acctId)).state.acctSeq, 0)
+        yield* storeBalanceChange(acctId, amount("-1"))
         yield* verifyLedger
       }),
     )
@@ -335,6 +349,9 @@ const logged = <A, E, R>(program: Effect.Effect<A, E, R>) =>
     return { exit, text: lines.join("\n") }
   })
 
+const stateOf = (exit: Exit.Exit<unknown, SqlError.SqlError>): string | undefined =>
+  Exit.isFailure(exit) ? sqlState(Cause.squash(exit.cause) as SqlError.SqlError) : undefined
+
 /** Asks for the schema's version by way of a stand-in with options of its own. */
 const askAs = (options: Partial<CockroachOptions>, connection: Partial<DbConnOptions> = {}) =>
   Effect.gen(function* () {
@@ -370,6 +387,39 @@ layer(CockroachDatabase.layerMigrated, { excludeTestServices: true, timeout: Tes
         assert.include(text, "v25.2.16")
         const sound = yield* askAs({ version: "CockroachDB CCL v25.4.7 (x86_64-pc-linux-gnu)" })
         assert.notInclude(sound.text, "known faults")
+      }),
+    )
+
+    it.effect("refuses what waited too long behind other statements, without a look at it", () =>
+      Effect.gen(function* () {
+        const { appUrl } = yield* TestDatabase.TestDatabase
+        const proxy = yield* makeProxy(appUrl, cockroach)
+        const wait = Duration.millis(500)
+        const { errors, ran } = yield* Effect.gen(function* () {
+          const { reads } = yield* DbConn
+          yield* requireSchema
+          const slow = yield* proxy.hold("SELECT ledger_id")
+          const watched = yield* proxy.watch("SELECT version, checksum")
+          const asked = yield* Effect.forkChild(
+            Effect.all(
+              [
+                Effect.exit(reads`SELECT ledger_id FROM ledger`),
+                Effect.exit(reads`SELECT version, checksum FROM schema_version`),
+              ],
+              { concurrency: "unbounded" },
+            ),
+          )
+          yield* slow.arrived
+          yield* Effect.sleep(Duration.times(wait, 2))
+          yield* slow.release
+          return { errors: yield* Fiber.join(asked), ran: yield* watched.count }
+        }).pipe(
+          Effect.provide(DbConn.layerUrl({ url: proxy.url, connectionsMax: 1, statementTimeout: wait }), {
+            local: true,
+          }),
+        )
+        assert.deepStrictEqual(errors.map(stateOf), [undefined, "57014"])
+        assert.strictEqual(ran, 0)
       }),
     )
   },

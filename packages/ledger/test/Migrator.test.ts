@@ -153,6 +153,23 @@ layer(TestDatabase.layerEmpty, { excludeTestServices: true })("an empty database
     }),
   )
 
+  it.effect("is migrated in spite of other changes of the schema, which undo or refuse its own", () =>
+    Effect.gen(function* () {
+      const { ownerUrl } = yield* TestDatabase.TestDatabase
+      const proxy = yield* makeProxy(ownerUrl)
+      const faults = yield* Effect.all([
+        proxy.refuse("CREATE TABLE IF NOT EXISTS schema_lease", "55000", 2),
+        proxy.refuse("CREATE TABLE IF NOT EXISTS balance_change", "40001", 2),
+        proxy.refuse("GRANT SELECT, INSERT ON TABLE", "55000", 2),
+      ])
+      const sql = yield* TestDatabase.connect((yield* TestDatabase.TestDatabase).superuserUrl)
+      yield* clear(sql)
+      assert.deepStrictEqual(yield* migrate("met").pipe(Effect.provide(connectTo(proxy.url))), applied)
+      for (const { happened } of faults) yield* happened
+      yield* assertComplete
+    }),
+  )
+
   it.effect("shows its version to the role of the service, which may not migrate it", () =>
     Effect.gen(function* () {
       const { appUrl } = yield* TestDatabase.TestDatabase

@@ -12,26 +12,27 @@ export interface CockroachOptions {
   readonly dialect: Dialect
   /** As an answer to `version()`. Default: a sound one, or that of the real one. */
   readonly version?: string
-  /** How many nodes it says to have; by default three, or as many as the real one has. */
-  readonly nodes?: number
   /** What it says to be the isolation of connections. Default: what it is. */
   readonly isolation?: string
   /** The recorder of the run has judged what comes here; else it is told to let pass what it did not get as it was sent. */
   readonly isBehindRecorder?: boolean
 }
 
+export interface Objection {
+  readonly sqlState: string
+  readonly text: string
+}
+
 export class CockroachStandIn {
   readonly #substitutes: ReadonlyArray<readonly [string, string]>
   readonly #isBehindRecorder: boolean
 
-  constructor({ dialect, isBehindRecorder, isolation, nodes, version }: CockroachOptions) {
+  constructor({ dialect, isBehindRecorder, isolation, version }: CockroachOptions) {
     this.#isBehindRecorder = isBehindRecorder ?? false
     const isReal = dialect === "cockroachdb"
     const said = version ?? (isReal ? undefined : "CockroachDB CCL v25.4.7 (stand-in)")
-    const count = nodes ?? (isReal ? undefined : 3)
     this.#substitutes = [
       ...(said === undefined ? [] : [["version()", `'${said}'`] as const]),
-      ...(count === undefined ? [] : [["crdb_internal.gossip_nodes", `generate_series(1, ${count})`] as const]),
       ...(isolation === undefined
         ? []
         : [["current_setting('default_transaction_isolation')", `'${isolation}'`] as const]),
@@ -45,8 +46,23 @@ export class CockroachStandIn {
   }
 
   /** Why CockroachDB would not take a statement; `undefined` if it would. */
-  objectionTo(sql: string, isInTransaction: boolean): string | undefined {
-    return objectionTo(sql, "cockroachdb") ?? (isInTransaction && isSchemaChange(sql) ? mixed : undefined)
+  objectionTo(sql: string, isInTransaction: boolean): Objection | undefined {
+    const text = objectionTo(sql, "cockroachdb") ?? (isInTransaction && isSchemaChange(sql) ? mixed : undefined)
+    if (text !== undefined) return { sqlState: "42601", text }
+    // From 26.1 on, and so nothing may stand on them.
+    return sql.includes("crdb_internal.")
+      ? { sqlState: "42501", text: "access to crdb_internal is restricted" }
+      : undefined
+  }
+
+  /**
+   * Why CockroachDB would not begin with a statement that waited so many milliseconds for those before it on its connection:
+   * there the time of a statement is counted from when it has come.
+   */
+  objectionToWait(millis: number, statementTimeout: number): Objection | undefined {
+    return statementTimeout > 0 && millis > statementTimeout
+      ? { sqlState: "57014", text: "query execution canceled due to statement timeout" }
+      : undefined
   }
 
   /** Has been looked at here; what arrives at the server is not what was sent. */

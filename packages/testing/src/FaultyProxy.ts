@@ -271,6 +271,11 @@ class Link {
   #isFixture = false
   #isInTransaction = false
   #isHeld = false
+  /** Behind a stand-in: what has come and waits for the end of what came before. */
+  readonly #waiting: Array<{ readonly unit: Unit; readonly since: number }> = []
+  #isServing = false
+  /** In milliseconds; 0: none. */
+  #statementTimeout = 0
 
   constructor(client: Socket, target: { readonly host: string; readonly port: number }, rules: Rules) {
     this.#client = client
@@ -325,6 +330,7 @@ class Link {
     else {
       this.#isStarted = code !== cancelRequestCode
       this.#isFixture = message.includes(`application_name\0${fixtureName}\0`)
+      this.#statementTimeout = Number(/\0statement_timeout\0(\d+)\0/.exec(message.toString())?.[1] ?? 0)
       this.#server.write(this.#isStarted ? (this.#rules.standIn?.startup(message) ?? message) : message)
     }
   }
@@ -346,6 +352,11 @@ class Link {
     const unit: Unit = { bytes: Buffer.concat(this.#unit), sql: this.#unitSql }
     this.#unit = []
     this.#unitSql = ""
+    if (this.#rules.standIn !== undefined) {
+      this.#waiting.push({ unit, since: performance.now() })
+      this.#serveNext()
+      return
+    }
     this.#isHeld = true
     this.#rules.pass(unit, () => {
       this.#isHeld = false
@@ -371,13 +382,28 @@ class Link {
     return rewritten
   }
 
-  #onUnit(unit: Unit) {
+  /** One at a time, so that what is held keeps those behind it waiting. */
+  #serveNext() {
+    if (this.#isServing || this.#answers.length > 0) return
+    const next = this.#waiting.shift()
+    if (next === undefined) return
+    const waitedMillis = performance.now() - next.since
+    this.#isServing = true
+    this.#rules.pass(next.unit, () => {
+      this.#isServing = false
+      this.#onUnit(next.unit, waitedMillis)
+    })
+  }
+
+  #onUnit(unit: Unit, waitedMillis = 0) {
     if (this.#client.destroyed) return
-    const objection = this.#isFixture ? undefined : this.#rules.standIn?.objectionTo(unit.sql, this.#isInTransaction)
-    if (objection !== undefined && unit.sql !== "") {
-      this.#refuse(errorResponse("42601", "ERROR", objection))
-      return
-    }
+    const { standIn } = this.#rules
+    const objection =
+      this.#isFixture || unit.sql === ""
+        ? undefined
+        : (standIn?.objectionTo(unit.sql, this.#isInTransaction) ??
+          standIn?.objectionToWait(waitedMillis, this.#statementTimeout))
+    if (objection !== undefined) return this.#refuse(errorResponse(objection.sqlState, "ERROR", objection.text))
     const rule = this.#rules.take(unit)
     const send = (answer: Answer) => {
       this.#answers.push(answer)
@@ -452,6 +478,7 @@ class Link {
         this.#client.write(message)
         if (isReady) answer?.passed?.()
       }
+      if (isReady) this.#serveNext()
     }
   }
 }

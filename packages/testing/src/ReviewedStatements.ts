@@ -1,12 +1,13 @@
 /**
  * Every SQL text that may be sent, reviewed for both databases: why it is safe there, and how each plans it. Those of the
  * application stand in its sources, with their review; here is what others send for it. A run of the tests fails when another
- * text is sent; read it by the rules of CockroachDB (`restrictions` below), say so beside it, and it passes.
+ * text is sent; read it by the rules of CockroachDB (`restrictions` below, and `PlanRules.ts`), say so beside it, and it passes.
  *
  * White space, the numbers of savepoints, and how often a part of a UNION is repeated make no difference.
  */
 import type { Dialect } from "@banquo/ledger/Dialect"
 import { foundation, migrations } from "@banquo/ledger/Migrator"
+import { planObjectionTo } from "./PlanRules.ts"
 import { type Part, readSources, type Review } from "./ReviewedSources.ts"
 
 interface Statement extends Review {
@@ -171,8 +172,8 @@ export const objectionTo = (sql: string, dialect: Dialect): string | undefined =
   if (fixtures.some((fixture) => fixture.test(text))) return undefined
   const review = reviewOf(text)
   if (review?.only !== undefined && review.only !== dialect) return `is for ${review.only} only`
-  const restriction = restrictions.find(([pattern]) => pattern.test(text))
-  if (restriction !== undefined && review?.only !== "postgresql") return `on CockroachDB: ${restriction[1]}`
+  const restriction = restrictions.find(([pattern]) => pattern.test(text))?.[1] ?? planObjectionTo(text)
+  if (restriction !== undefined && review?.only !== "postgresql") return `on CockroachDB: ${restriction}`
   return review === undefined ? "has not been reviewed" : undefined
 }
 

@@ -7,6 +7,7 @@ import { fetchHead } from "./BalanceAt.ts"
 import { type BalanceChangeRow, changeColumns, changeOfRow } from "../tables/BalanceChangeTable.ts"
 import type { DatabaseUnavailable } from "../database/DatabaseError.ts"
 import { type DbConn, read } from "../database/DbConn.ts"
+import { limitTo } from "../tables/RowLimit.ts"
 import type { PostedChange } from "../write/Posted.ts"
 
 /** What {@link fetchAccountHistory} gives at most: the limit of the prototype. */
@@ -50,8 +51,8 @@ export const fetchChangesPage = (
       WHERE b.acct_id = ${acctId}::UUID
         AND b.acct_seq > ${BigInt(after ?? -1)} AND b.acct_seq < ${BigInt(before ?? Number.MAX_SAFE_INTEGER)}
       ORDER BY b.acct_seq ${sql.literal(scan === "asc" ? "ASC" : "DESC")}
-      LIMIT ${BigInt(size)}`,
-    )
+      LIMIT ${limitTo(sql, changesPageMax, size)}`,
+    ).pipe(Effect.map((rows) => rows.slice(0, size)))
     if (rows.length === 0 && !(yield* exists(acctId))) return yield* new AccountNotFound({ accountId: acctId })
     const changes = (scan === order ? rows : rows.toReversed()).map(changeOfRow)
     return {

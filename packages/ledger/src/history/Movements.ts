@@ -14,6 +14,7 @@ import type { SqlClient, SqlError } from "effect/sql"
 import type { BalanceChangeRow } from "../tables/BalanceChangeTable.ts"
 import type { DatabaseUnavailable } from "../database/DatabaseError.ts"
 import { type DbConn, read } from "../database/DbConn.ts"
+import { limitTo } from "../tables/RowLimit.ts"
 
 /** Rows that one statement gives. */
 export const movementsPageMax = 1_000
@@ -155,7 +156,7 @@ const selectOtherwiseDated = (sql: SqlClient.SqlClient, scope: Scope, { seq, tim
       AND (b.effective_time, b.acct_seq) > (${parameterOf(time)}::TIMESTAMPTZ, ${BigInt(seq)})
       AND b.effective_time < ${parameterOf(scope.to)}::TIMESTAMPTZ
       AND b.acct_seq <= ${BigInt(scope.end)} AND b.chg_amt <> 0
-    ORDER BY b.effective_time, b.acct_seq LIMIT ${BigInt(movementsPageMax)}`.pipe(movementsOf)
+    ORDER BY b.effective_time, b.acct_seq LIMIT ${limitTo(sql, movementsPageMax)}`.pipe(movementsOf)
 
 const movementsOf = (
   rows: Effect.Effect<ReadonlyArray<MovementRow>, SqlError.SqlError>,

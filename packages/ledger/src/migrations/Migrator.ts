@@ -180,9 +180,14 @@ const apply = (sql: SqlClient.SqlClient, step: Step): Effect.Effect<void, SqlErr
   Effect.gen(function* () {
     if (step.unless !== undefined && (yield* sql.unsafe(step.unless).unprepared).length > 0) return
     yield* sql.unsafe(step.ddl).unprepared.pipe(Effect.catchIf(isThereAlready, () => Effect.void))
-  }).pipe(Effect.retry({ while: (error) => faultOf(error) === "retry", schedule: undoneSchedule }))
+  }).pipe(
+    Effect.retry({
+      while: (error) => faultOf(error) === "retry" || sqlState(error) === "55000",
+      schedule: undoneSchedule,
+    }),
+  )
 
-/** CockroachDB undoes a schema change that meets another. */
+/** CockroachDB undoes a schema change that meets another, or refuses it until that has ended (55000). */
 const undoneSchedule = Schedule.spaced("100 millis").pipe(Schedule.jittered, Schedule.upTo({ times: 50 }))
 
 /** The object exists: made by an earlier run, or by another process between the look and the CREATE (23505, a catalog). */

@@ -18,6 +18,7 @@ import { selectHeads, stateColumns, type StateRow, tailOfRow } from "../tables/B
 import { CurrentActor } from "../write/CurrentActor.ts"
 import type { DatabaseUnavailable } from "../database/DatabaseError.ts"
 import { type DbConn, read } from "../database/DbConn.ts"
+import { limitTo } from "../tables/RowLimit.ts"
 import { withOpenHolds } from "../tables/OpenHolds.ts"
 import type { Posted } from "../write/Posted.ts"
 import { write } from "../write/WritePath.ts"
@@ -140,7 +141,9 @@ const fetchNewestInfo = (
     return info ?? (yield* new AccountNotFound({ accountId: acctId }))
   })
 
-const accountOfRow = (row: AccountRow & { readonly acct_create_time: string }): Account => ({
+type OpenedRow = AccountRow & { readonly acct_create_time: string }
+
+const accountOfRow = (row: OpenedRow): Account => ({
   ...detailsOfRow(row),
   acctId: row.acct_id,
   acctCreateTime: Timestamp.fromDatabase(row.acct_create_time),
@@ -168,23 +171,7 @@ export const fetchAccounts = (page: {
 }): Effect.Effect<AccountsPage, DatabaseUnavailable, DbConn> =>
   Effect.gen(function* () {
     const size = Math.min(page.limit, accountsPageMax)
-    const rows = yield* read(
-      // Why: What is said of accounts now; the states come by a statement of their own. The page is cut before what
-      // is newest is looked for.
-      // Plan: A range of the primary key of account, for each row one look at the first change; then for each row of
-      // the page the end of its few rows.
-      (sql) => sql<AccountRow & { readonly acct_create_time: string }>`
-      SELECT ${sql.literal(accountColumns)}, (f.chg_create_time AT TIME ZONE 'UTC')::TEXT AS acct_create_time
-      FROM (
-        SELECT a.acct_id, i.chg_create_time FROM account a
-          JOIN balance_change i ON i.acct_id = a.acct_id AND i.acct_seq = 0
-        WHERE a.acct_id > ${page.after ?? beforeAll}::UUID AND a.acct_seq = 0
-        ORDER BY a.acct_id LIMIT ${BigInt(size + 1)}
-      ) f
-      JOIN account k ON k.acct_id = f.acct_id AND k.acct_seq = (
-        SELECT max(x.acct_seq) FROM account x WHERE x.acct_id = f.acct_id)
-      ORDER BY k.acct_id`,
-    )
+    const rows = yield* selectAccounts(page.after ?? beforeAll, size + 1)
     const accounts = rows.slice(0, size).map(accountOfRow)
     const states = yield* read((sql, database) =>
       accounts.length === 0
@@ -199,6 +186,34 @@ export const fetchAccounts = (page: {
       accounts: accounts.map((account) => ({ account, state: states.get(account.acctId)! })),
       hasMore: rows.length > size,
     }
+  })
+
+/** So many accounts after one, or a few more. One statement, and another where accounts are there without their first change. */
+const selectAccounts = (
+  after: AccountId | typeof beforeAll,
+  count: number,
+): Effect.Effect<ReadonlyArray<OpenedRow>, DatabaseUnavailable, DbConn> =>
+  Effect.gen(function* () {
+    const rows = yield* read(
+      // Why: What is said of accounts now; the states come by a statement of their own. The page is cut before it is
+      // joined.
+      // Plan: A range of the primary key of account; for each row of the page one look at the first change, and the end
+      // of its few rows.
+      (sql) => sql<AccountRow & { readonly acct_create_time: string | null }>`
+      SELECT ${sql.literal(accountColumns)}, (i.chg_create_time AT TIME ZONE 'UTC')::TEXT AS acct_create_time
+      FROM (
+        SELECT acct_id FROM account WHERE acct_id > ${after}::UUID AND acct_seq = 0
+        ORDER BY acct_id LIMIT ${limitTo(sql, accountsPageMax + 1, count)}
+      ) f
+      JOIN account k ON k.acct_id = f.acct_id AND k.acct_seq = (
+        SELECT max(x.acct_seq) FROM account x WHERE x.acct_id = f.acct_id)
+      LEFT JOIN balance_change i ON i.acct_id = f.acct_id AND i.acct_seq = 0
+      ORDER BY k.acct_id`,
+    )
+    const opened = rows.filter((row): row is OpenedRow => row.acct_create_time !== null)
+    return rows.length < count || opened.length >= count
+      ? opened
+      : [...opened, ...(yield* selectAccounts(rows.at(-1)!.acct_id, count - opened.length))]
   })
 
 /** The nil UUID of RFC 9562, which no account has. */

@@ -11,6 +11,7 @@ import { Clock, Duration, Effect, Layer, Random } from "effect"
 import type { SqlClient } from "effect/sql"
 import type { DatabaseUnavailable } from "../database/DatabaseError.ts"
 import { type DbConn, read } from "../database/DbConn.ts"
+import { limitTo } from "../tables/RowLimit.ts"
 import { write } from "../write/WritePath.ts"
 
 /** Time between two sweeps of one instance, on average. */
@@ -93,7 +94,7 @@ const selectExpired = (
       SELECT acct_id, bchg_id, hold_id, hold_expires_at FROM balance_change
       WHERE hold_expires_at IS NOT NULL AND hold_expires_at <= ${Timestamp.format(until)}::TIMESTAMPTZ
         AND (hold_expires_at, bchg_id) > (${Timestamp.format(from.time)}::TIMESTAMPTZ, ${from.id})
-      ORDER BY hold_expires_at, bchg_id LIMIT ${BigInt(sweepPageMax)}
+      ORDER BY hold_expires_at, bchg_id LIMIT ${limitTo(sql, sweepPageMax)}
     ) h
     ORDER BY h.hold_expires_at, h.bchg_id`
 

@@ -35,6 +35,7 @@ import { type BalanceChangeRow, changeColumns, changeOfRow, selectHold } from ".
 import { CurrentActor } from "../write/CurrentActor.ts"
 import type { DatabaseUnavailable } from "../database/DatabaseError.ts"
 import { type DbConn, read } from "../database/DbConn.ts"
+import { limitTo } from "../tables/RowLimit.ts"
 import type { Posted } from "../write/Posted.ts"
 import { failUnlessUsed } from "../write/Replay.ts"
 import { write } from "../write/WritePath.ts"
@@ -298,7 +299,7 @@ const selectHolds = (sql: SqlClient.SqlClient, acctId: AccountId, before: number
       SELECT bchg_id, acct_seq FROM balance_change
       WHERE acct_id = ${acctId}::UUID AND hold_id IS NOT NULL AND hold_id = bchg_id
         AND acct_seq < ${BigInt(before ?? Number.MAX_SAFE_INTEGER)}
-      ORDER BY acct_seq DESC LIMIT ${BigInt(count)}
+      ORDER BY acct_seq DESC LIMIT ${limitTo(sql, holdsPageMax + 1, count)}
     ) h
     JOIN balance_change b ON b.hold_id = h.bchg_id AND b.hold_id IS NOT NULL
     ORDER BY h.acct_seq DESC, b.acct_seq`

@@ -397,23 +397,19 @@ export const selectHash = (
     ([row]) => row?.chg_hash,
   )
 
-/**
- * The rows of a transaction in the order of its changes. Two index look-ups: only transactions of several rows are indexed. A
- * range of one value, because CockroachDB puts a constant in the place of a column that equals it.
- */
+/** The rows of a transaction in the order of its changes. Two index look-ups: only transactions of several rows are indexed. */
 export const selectTransaction = (
   sql: SqlClient.SqlClient,
   id: TransactionId,
 ): Effect.Effect<ReadonlyArray<BalanceChangeRow>, SqlError.SqlError> =>
   // Why: A read of rows that never change. Ids are an order within a transaction: they were given in that order.
-  // Plan: By primary key, and by the partial index on xact_id, whose condition is said as it stands there: after an
-  // equality CockroachDB would have put the constant in the place of xact_id.
+  // Plan: By the unique key on bchg_id, and by the partial index on xact_id, whose condition is said.
   sql<BalanceChangeRow>`
     SELECT ${sql.literal(changeColumns)} FROM balance_change b
     WHERE b.bchg_id = ${id} AND b.xact_id = b.bchg_id
     UNION ALL
     SELECT ${sql.literal(changeColumns)} FROM balance_change b
-    WHERE b.xact_id BETWEEN ${id} AND ${id} AND b.xact_rows > 1 AND b.xact_id <> b.bchg_id
+    WHERE b.xact_id = ${id} AND b.xact_rows > 1 AND b.xact_id <> b.bchg_id
     ORDER BY bchg_id`
 
 /** What a transaction was asked for by. */
@@ -462,9 +458,9 @@ export const selectReversed = (
 > =>
   // Why: What was taken back so far. Of two reversals at once one meets the tail that the other has written, and
   // reads this again: a reversal writes to the accounts of what it reverses.
-  // Plan: By the partial index on reverses_xact_id, a range for each: what equals a value is not NULL.
+  // Plan: By the partial index on reverses_xact_id, whose condition is said, a range for each.
   sql`SELECT reverses_xact_id AS xact_id, acct_id, sum(chg_amt)::TEXT AS amt FROM balance_change
-    WHERE reverses_xact_id = ANY(${array(PgTypes.OID.int8, xactIds)}::INT8[])
+    WHERE reverses_xact_id = ANY(${array(PgTypes.OID.int8, xactIds)}::INT8[]) AND reverses_xact_id IS NOT NULL
     GROUP BY reverses_xact_id, acct_id`
 
 /** All rows of a hold, by ascending sequence. Not a join, which PostgreSQL makes a scan of all accounts while its statistics are young. */

@@ -7,6 +7,7 @@ import * as Money from "@banquo/domain/Money"
 import * as Timestamp from "@banquo/domain/Timestamp"
 import { Effect } from "effect"
 import type { SqlClient, SqlError } from "effect/sql"
+import { limitTo } from "./RowLimit.ts"
 
 /** Rows of an account that are read at a time. */
 const pageRows = 200
@@ -100,4 +101,4 @@ const selectHoldRows = (
       (b.hold_expires_at AT TIME ZONE 'UTC')::TEXT AS hold_expires_at
     FROM balance_change b
     WHERE b.acct_id = ${acctId}::UUID AND b.hold_id IS NOT NULL AND b.acct_seq < ${BigInt(before)}
-    ORDER BY b.acct_seq DESC LIMIT ${BigInt(pageRows)}`
+    ORDER BY b.acct_seq DESC LIMIT ${limitTo(sql, pageRows)}`

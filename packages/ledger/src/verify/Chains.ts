@@ -6,6 +6,7 @@ import { areDetailsIntact, ChainCheck } from "@banquo/domain/ChainCheck"
 import { Effect } from "effect"
 import type { DatabaseUnavailable } from "../database/DatabaseError.ts"
 import { type DbConn, read } from "../database/DbConn.ts"
+import { limitTo } from "../tables/RowLimit.ts"
 import { type AccountRecordRow, recordColumns, recordOfRow } from "../tables/AccountTable.ts"
 import { type BalanceChangeRow, changeColumns, changeOfRow } from "../tables/BalanceChangeTable.ts"
 import type { Report } from "./Fault.ts"
@@ -94,7 +95,7 @@ const readPage = Effect.fnUntraced(function* (after: Place, { upTo }: Range) {
     (sql) => sql<BalanceChangeRow>`
       SELECT ${sql.literal(changeColumns)} FROM balance_change b
       WHERE (b.acct_id, b.acct_seq) > (${after.acctId}::UUID, ${BigInt(after.acctSeq)}::INT8) AND b.acct_id <= ${upTo}::UUID
-      ORDER BY b.acct_id, b.acct_seq LIMIT ${BigInt(verifyPageMax)}`,
+      ORDER BY b.acct_id, b.acct_seq LIMIT ${limitTo(sql, verifyPageMax)}`,
   )
   const last = rows.length < verifyPageMax ? undefined : rows.at(-1)
   const end: Place =

@@ -8,6 +8,7 @@ import { PgTypes } from "@effect/sql-pg"
 import { Effect } from "effect"
 import { array } from "../database/ArrayParameter.ts"
 import { read } from "../database/DbConn.ts"
+import { limitTo } from "../tables/RowLimit.ts"
 import type { Report } from "./Fault.ts"
 
 /** Changes that are read at a time, and transactions that were reversed. */
@@ -36,7 +37,7 @@ export const verifyTransactions = (report: Report) =>
         (sql) => sql<LegRow>`
           SELECT b.bchg_id, b.xact_id, b.xact_rows, b.currency, b.chg_amt::TEXT AS chg_amt FROM balance_change b
           WHERE b.xact_rows > 1 AND (b.xact_id, b.bchg_id) > (${last?.xact_id ?? 0n}::INT8, ${last?.bchg_id ?? 0n}::INT8)
-          ORDER BY b.xact_id, b.bchg_id LIMIT ${BigInt(pageMax)}`,
+          ORDER BY b.xact_id, b.bchg_id LIMIT ${limitTo(sql, pageMax)}`,
       )
       const isLast = page.length < pageMax
       const groups = [...Map.groupBy([...open, ...page], ({ xact_id }) => xact_id)]
@@ -70,13 +71,14 @@ export const verifyReversals = (report: Report) =>
         (sql) => sql<{ readonly xact_id: bigint }>`
           SELECT DISTINCT b.reverses_xact_id AS xact_id FROM balance_change b
           WHERE b.reverses_xact_id IS NOT NULL AND b.reverses_xact_id > ${after}
-          ORDER BY b.reverses_xact_id LIMIT ${BigInt(pageMax)}`,
+          ORDER BY b.reverses_xact_id LIMIT ${limitTo(sql, pageMax)}`,
       )
       if (ids.length === 0) return
       const reversed = ids.map(({ xact_id }) => xact_id)
       const originals = yield* read(
         // Why: Rows of a transaction come by one INSERT, and never change.
-        // Plan: One look at the primary key for each, and at the partial index on xact_id.
+        // Plan: One look for each at the unique key on bchg_id, and at the partial index on xact_id, whose condition is
+        // said.
         (sql) => sql<Pick<LegRow, "xact_id" | "chg_amt"> & { readonly acct_id: AccountId }>`
           SELECT b.xact_id, b.acct_id, b.chg_amt::TEXT AS chg_amt FROM balance_change b
           WHERE b.bchg_id = ANY(${int8s(reversed)}::INT8[]) AND b.xact_id = b.bchg_id AND b.chg_amt <> 0
@@ -87,11 +89,11 @@ export const verifyReversals = (report: Report) =>
       const moved = new Map(originals.map((leg) => [`${leg.xact_id} ${leg.acct_id}`, Money.fromDecimal(leg.chg_amt)]))
       const taken = yield* read(
         // Why: Sums of decimals are exact. One state of all rows.
-        // Plan: One look at the partial index on reverses_xact_id for each; equality excludes NULL, so it may be
-        // used.
+        // Plan: One look for each at the partial index on reverses_xact_id, whose condition is said.
         (sql) => sql<{ readonly xact_id: bigint; readonly acct_id: AccountId; readonly taken: string }>`
           SELECT b.reverses_xact_id AS xact_id, b.acct_id, sum(b.chg_amt)::TEXT AS taken FROM balance_change b
-          WHERE b.reverses_xact_id = ANY(${int8s(reversed)}::INT8[]) GROUP BY b.reverses_xact_id, b.acct_id`,
+          WHERE b.reverses_xact_id = ANY(${int8s(reversed)}::INT8[]) AND b.reverses_xact_id IS NOT NULL
+          GROUP BY b.reverses_xact_id, b.acct_id`,
       )
       for (const row of taken) {
         if (isReversedTooFar(moved.get(`${row.xact_id} ${row.acct_id}`), Money.fromDecimal(row.taken))) {
