@@ -20,11 +20,10 @@ const clientCount = 48
 /** How long a fault that has to be ended goes on. */
 const faultDuration = Duration.seconds(5)
 
-/** How long the top rate is measured. */
-const topDuration = Duration.seconds(10)
-
 export interface SoakOptions {
   readonly seconds: number
+  /** For which the top rate is measured. */
+  readonly topSeconds: number
   /** Between two faults. */
   readonly faultSeconds: number
   /** Of the top rate. */
@@ -135,8 +134,8 @@ export const run = (options: SoakOptions): Effect.Effect<Soak, Server.ServerFail
     const loadOf = (more: { readonly rate?: number; readonly name: string }) =>
       KeyedLoad.start({ urls, accounts: filled.accounts, clients: clientCount, ...more })
     const top = loadOf({ name: "top" })
-    yield* Effect.sleep(topDuration)
-    const topRate = top.answered() / Duration.toSeconds(topDuration)
+    yield* Effect.sleep(Duration.seconds(options.topSeconds))
+    const topRate = top.answered() / options.topSeconds
     const before = yield* Effect.promise(top.stop)
     const first = yield* sizeOf(world)
     const rate = options.part * topRate

@@ -191,7 +191,12 @@ const soak = Command.make(
     Effect.gen(function* () {
       // All that was asked and all that is stored is held against one another at once.
       setFlagsFromString("--max-old-space-size=12288")
-      const soaked = yield* Soak.run({ ...options, seconds: minutes * 60, onFault: (line) => Console.log(`  ${line}`) })
+      const soaked = yield* Soak.run({
+        ...options,
+        topSeconds: 10,
+        seconds: minutes * 60,
+        onFault: (line) => Console.log(`  ${line}`),
+      })
       yield* Console.log(
         `${Math.round(soaked.rate)} requests/s of ${Math.round(soaked.topRate)}: ${soaked.answered} answered, ${soaked.givenUp} given up; ` +
           `${soaked.audited} rows audited, ${soaked.faults.length} faults\n` +

@@ -990,7 +990,7 @@ const rules: ReadonlyArray<Rule> = [
         },
       ),
     breaks: [["Job/cockroachdb-setup", `${firstContainer}args.0`, "cockroach sql --execute='CREATE DATABASE banquo'"]],
-    isOnlyForProduction: true,
+    on: ["cockroachdb"],
   },
 ]
 

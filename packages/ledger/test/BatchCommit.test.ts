@@ -62,4 +62,24 @@ layer(TestDatabase.layer, { excludeTestServices: true })("the memory of a proces
       assert.isUndefined(memory.cache.get(acctId, now))
     }),
   )
+
+  // Ids of CockroachDB are the time and the node.
+  it.effect.skipIf(TestDatabase.dialect !== "postgresql")(
+    "ids that others were given too are dropped, all of them",
+    () =>
+      Effect.gen(function* () {
+        const { superuserUrl } = yield* TestDatabase.TestDatabase
+        const sql = yield* TestDatabase.connect(superuserUrl)
+        const memory = yield* BatchCommit.makeMemory
+        const [acctId, other] = [yield* open("0"), yield* open("0")]
+        yield* commit(memory, payment(acctId))
+        // As a server does that was promoted before it had heard of the ids that the last one gave.
+        yield* sql`SELECT setval('bchg_id_seq', (SELECT max(bchg_id) FROM balance_change))`
+        for (let count = 0; count < 100; count++) yield* storeBalanceChange(other, amount("1"))
+        const [verdict] = yield* commit(memory, payment(acctId))
+        assert.isTrue(Exit.isSuccess(verdict!))
+        const [next] = yield* memory.ids.take(1)
+        assert.isAbove(Number(next), 100)
+      }),
+  )
 })

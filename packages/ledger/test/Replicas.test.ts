@@ -37,6 +37,21 @@ const instance = (
     }
   }).pipe(Effect.orDie)
 
+/** Without a queue. */
+const alone: Layer.Layer<DbConn, never, DbConn> = Layer.effect(DbConn, DbConn)
+
+/** Statements that nobody may be connected to the ledger's database for. */
+const unused = (server: Replicas.Replica, ...statements: ReadonlyArray<string>) =>
+  Effect.forEach(
+    [
+      "ALTER DATABASE banquo ALLOW_CONNECTIONS false",
+      "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = 'banquo'",
+      ...statements,
+      "ALTER DATABASE banquo ALLOW_CONNECTIONS true",
+    ],
+    server.administer,
+  )
+
 const untilFit = (one: Instance, kind?: UnfitKind) => Replicas.waitUntil(Effect.sync(() => one.unfit() === kind))
 
 const pay = (acctId: AccountId, idempotencyKey = key()) =>
@@ -277,6 +292,25 @@ layer(Layer.effect(Pristine, Replicas.makePristine), { excludeTestServices: true
       }),
     )
   }
+
+  it.effect("that is put back to a backup under instances: they go on from there, with ids that nobody else has", () =>
+    Effect.gen(function* () {
+      const [server] = yield* cluster(1)
+      const [one, other] = [yield* instance([server!]), yield* instance([server!], { writer: alone })]
+      const acctId = yield* one.run(open("10"))
+      yield* unused(server!, "CREATE DATABASE backup TEMPLATE banquo")
+      yield* untilFit(one)
+      for (let seq = 1; seq <= 3; seq++) yield* one.run(pay(acctId))
+      yield* unused(server!, "DROP DATABASE banquo WITH (FORCE)", "ALTER DATABASE backup RENAME TO banquo")
+      yield* untilFit(one)
+      yield* untilFit(other)
+      // One of them remembers sequence 3, and ids that the sequence of the backup gives once more.
+      yield* other.run(pay(acctId))
+      const { changes } = yield* one.run(pay(acctId))
+      assert.deepStrictEqual([changes[0]!.acctSeq, changes[0]!.balance], [2, money("12")])
+      yield* one.run(verifyLedger)
+    }),
+  )
 
   it.effect(
     "that would lose what they acknowledge: commits wait for the disk all the same, or nothing is written",
