@@ -47,8 +47,8 @@ const kill = ({ fault, mended, servers, wait }: Scene) =>
   Effect.gen(function* () {
     const [primary, ...standbys] = servers
     yield* wait
-    yield* fault
     yield* primary!.kill
+    yield* fault
     const next = yield* Replicas.newest(standbys)
     yield* next.promote
     yield* mended
@@ -64,8 +64,8 @@ const killBehind = ({ fault, mended, servers, wait }: Scene) =>
     yield* wait
     yield* standby!.kill
     yield* wait
-    yield* fault
     yield* primary!.kill
+    yield* fault
     yield* standby!.start
     yield* standby!.promote
     yield* mended
@@ -105,8 +105,8 @@ const standbyFails =
 const primaryRestarts = ({ fault, mended, servers: [primary], wait }: Scene) =>
   Effect.gen(function* () {
     yield* wait
-    yield* fault
     yield* primary!.kill
+    yield* fault
     yield* primary!.start
     yield* mended
     yield* wait

@@ -291,16 +291,21 @@ const failureOf = (
 /** On the open connection, and if that fails on a new one: that a connection is lost does not yet say that the host is. */
 const lookOnce = (watched: Watched, host: Host, link: Link | undefined) =>
   Effect.suspend(() => {
+    const { sockets, url } = watched.options
     const anew = Effect.gen(function* () {
       const opened = yield* open(watched, host)
       return yield* asked(watched, opened, host).pipe(Effect.onError(() => closeLink(opened)))
-    }).pipe(inTime(watched.options.url.connectTimeout ?? connectLookTimeout))
-    return link === undefined
-      ? anew
-      : asked(watched, link, host).pipe(
-          inTime(lookTimeout),
-          Effect.catch(() => Effect.andThen(closeLink(link), anew)),
-        )
+    }).pipe(inTime(url.connectTimeout ?? connectLookTimeout))
+    if (link === undefined) return anew
+    return asked(watched, link, host).pipe(
+      inTime(lookTimeout),
+      Effect.catch((error) =>
+        Effect.andThen(closeLink(link), anew).pipe(
+          // Where new connections are answered and this one was not, others may have lost their other end too.
+          Effect.tap(() => Effect.sync(() => error === silent && sockets.endSilent(Duration.toMillis(lookTimeout)))),
+        ),
+      ),
+    )
   })
 
 /** Until the next look is due, or wanted. `begun`: when the last one was. */
