@@ -52,6 +52,12 @@ describe("an address", () => {
     assert.deepStrictEqual(parse("postgres://%2Frun%2Fpg/bank").hosts, [{ host: "/run/pg", port: 5432 }])
   })
 
+  it("asks for what is done anyway: a server that can write", () => {
+    for (const attributes of ["any", "primary", "read-write"]) {
+      assert.isUndefined(problemOf(`postgres://a,b/c?target_session_attrs=${attributes}`))
+    }
+  })
+
   it("asks for TLS, and names certificates", () => {
     for (const [mode, tls] of [
       ["disable", "off"],
@@ -80,6 +86,14 @@ describe("an address", () => {
     [`postgres://ann:hunter2@a/b?sslcert=${certificates}/client.crt`, "belong together"],
     ["postgres://ann:hunter2@a/b?connect_timeout=soon", "connect_timeout"],
     ["postgres://ann:hunter2@/b?host=/run/a,/run/b", "socket"],
+    ["postgres://ann:hunter2@a/b?keepalives=1", "the parameter keepalives is not understood"],
+    ["postgres://ann:hunter2@a/b?channel_binding=require", "the parameter channel_binding is not understood"],
+    ["postgres://ann:hunter2@a/b?SSLMODE=verify-full", "the parameter SSLMODE is not understood"],
+    ["postgres://ann:hunter2@a/b?sslmode=verify-full&sslmode=disable", "sslmode is said more than once"],
+    ["postgres://ann:hunter2@a,c/b?target_session_attrs=standby", "target_session_attrs is not one of any, primary"],
+    ["postgres://ann:hunter2@a,c/b?target_session_attrs=prefer-standby", "target_session_attrs is not one of"],
+    ["postgres://ann:hunter2@a,c/b?target_session_attrs=read-only", "target_session_attrs is not one of"],
+    ["postgres://ann:hunter2@a,c/b?load_balance_hosts=yes", "load_balance_hosts is not one of disable, random"],
   ] as const) {
     it(`is refused with a reason and without its password: ${text}`, () => {
       const reason = problemOf(text)
