@@ -25,6 +25,8 @@ export interface Scene {
   readonly servers: ReadonlyArray<Replicas.Replica>
   /** The way of the instances to the first server. */
   readonly link: BadLink.BadLink
+  /** A way of its own to the first server, for a standby. */
+  readonly standbyLink: BadLink.BadLink
   /** Lets so much time go by. */
   readonly wait: Effect.Effect<void>
   /** What is acknowledged after it must not be lost; what was before it may be, where commits do not wait. */
@@ -101,6 +103,20 @@ const standbyFails =
       yield* mended
       yield* wait
     })
+
+/** What it and the primary send one another does not arrive. */
+const standbyCutOff = ({ fault, mended, servers, standbyLink, wait }: Scene) =>
+  Effect.gen(function* () {
+    const standby = servers.at(-1)!
+    yield* standby.follow(standbyLink)
+    yield* wait
+    yield* fault
+    yield* standbyLink.set("stalled")
+    yield* wait
+    yield* standbyLink.set("clear")
+    yield* mended
+    yield* wait
+  })
 
 const primaryRestarts = ({ fault, mended, servers: [primary], wait }: Scene) =>
   Effect.gen(function* () {
@@ -202,6 +218,7 @@ export const cases: ReadonlyArray<Case> = [
       (it) => it.start,
     ),
   },
+  { ...synchronous, name: "standby-cut-off", act: standbyCutOff },
   {
     ...quorum,
     name: "one-standby-gone",
@@ -247,7 +264,8 @@ export const run = (
 ): Effect.Effect<Outcome, Server.ServerFailed, Scope.Scope> =>
   Effect.gen(function* () {
     const servers = yield* Replicas.makeCluster(pristine, one.serverCount)
-    const link = yield* BadLink.make({ host: "127.0.0.1", port: servers[0]!.port })
+    const linkOf = BadLink.make({ host: "127.0.0.1", port: servers[0]!.port })
+    const [link, standbyLink] = [yield* linkOf, yield* linkOf]
     const filled = yield* openAccounts(servers, accountCount)
     if (one.isSynchronous) yield* Replicas.waitForOne(servers)
     const url = Replicas.urlOf([link, ...servers.slice(1)])
@@ -264,6 +282,7 @@ export const run = (
     yield* one.act({
       servers,
       link,
+      standbyLink,
       wait: Effect.sleep(Duration.seconds(seconds)),
       fault: Effect.sync(() => times.faults.push(performance.now())),
       mended: Effect.sync(() => (times.mended = performance.now())),

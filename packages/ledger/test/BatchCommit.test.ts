@@ -5,6 +5,7 @@ import { amount, anonymous, open } from "@banquo/testing/Ledger"
 import * as TestDatabase from "@banquo/testing/TestDatabase"
 import { assert, layer } from "@effect/vitest"
 import { Clock, Effect, Exit } from "effect"
+import { DbConn } from "../src/database/DbConn.ts"
 import { storeBalanceChange } from "../src/programs/Transactions.ts"
 import * as BatchCommit from "../src/write/BatchCommit.ts"
 import { turnLength } from "../src/write/Contenders.ts"
@@ -60,6 +61,25 @@ layer(TestDatabase.layer, { excludeTestServices: true })("the memory of a proces
       const [verdict] = yield* commit(memory, payment(acctId, "a\0b"))
       assert.isTrue(Exit.isFailure(verdict!))
       assert.isUndefined(memory.cache.get(acctId, now))
+    }),
+  )
+
+  it.effect("nothing is remembered of another server", () =>
+    Effect.gen(function* () {
+      const memory = yield* BatchCommit.makeMemory
+      const [acctId, other] = [yield* open("0"), yield* open("0")]
+      yield* commit(memory, payment(acctId))
+      const now = yield* Clock.currentTimeMillis
+      assert.isDefined(memory.cache.get(acctId, now))
+      const [before] = yield* memory.ids.take(1)
+      const db = yield* DbConn
+      const [verdict] = yield* commit(memory, payment(other)).pipe(
+        Effect.provideService(DbConn, { ...db, epoch: () => 1 }),
+      )
+      assert.isTrue(Exit.isSuccess(verdict!))
+      assert.isUndefined(memory.cache.get(acctId, now))
+      const [after] = yield* memory.ids.take(1)
+      if (TestDatabase.dialect === "postgresql") assert.isAbove(Number(after! - before!), 1_000)
     }),
   )
 

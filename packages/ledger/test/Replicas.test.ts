@@ -1,5 +1,6 @@
 /** A database that is several servers, which fail: real ones, that are killed, frozen, promoted, and come back. */
 import type { AccountId } from "@banquo/domain/AccountId"
+import * as BadLink from "@banquo/testing/BadLink"
 import * as Replicas from "@banquo/testing/Replicas"
 import { amount, key, money, open, verifyLedger } from "@banquo/testing/Ledger"
 import { assert, layer } from "@effect/vitest"
@@ -24,7 +25,7 @@ interface Instance {
 }
 
 const instance = (
-  servers: ReadonlyArray<Replicas.Replica>,
+  servers: ReadonlyArray<Pick<Replicas.Replica, "port">>,
   { writer = GroupCommit.layer() as Layer.Layer<DbConn, never, DbConn>, search = "" } = {},
 ): Effect.Effect<Instance, never, Scope.Scope> =>
   Effect.gen(function* () {
@@ -211,6 +212,37 @@ layer(Layer.effect(Pristine, Replicas.makePristine), { excludeTestServices: true
       assert.strictEqual((yield* one.run(pay(acctId))).changes[0]!.acctSeq, 2)
       const [row] = yield* next!.query<{ count: bigint }>("SELECT count(*) FROM balance_change")
       assert.strictEqual(Number(row!.count), 3)
+    }),
+  )
+
+  it.effect("that both take writes when a process begins: it waits for what each of them says", () =>
+    Effect.gen(function* () {
+      const [old, next] = yield* cluster(2)
+      yield* next!.promote
+      const link = yield* BadLink.make({ host: "127.0.0.1", port: next!.port })
+      yield* link.set("slow")
+      const one = yield* instance([old!, link])
+      assert.strictEqual(tagOf(yield* Effect.exit(one.run(open("10")))), "DatabaseUnavailable")
+      assert.strictEqual(one.unfit(), "two_primaries")
+      const [row] = yield* old!.query<{ count: bigint }>("SELECT count(*) FROM balance_change")
+      assert.strictEqual(Number(row!.count), 0)
+    }),
+  )
+
+  it.effect("that have one name: a connection that leads to another one than was looked at is not used", () =>
+    Effect.gen(function* () {
+      const [primary, standby] = yield* cluster(2)
+      const link = yield* BadLink.make({ host: "127.0.0.1", port: primary!.port })
+      const one = yield* instance([link])
+      yield* untilFit(one)
+      yield* link.lead(standby!.port)
+      const read = one.run(
+        Effect.flatMap(DbConn, ({ reads }) => reads<{ port: string }>`SELECT current_setting('port') AS port`),
+      )
+      assert.strictEqual(tagOf(yield* Effect.exit(read)), "SqlError")
+      yield* link.lead(primary!.port)
+      yield* untilFit(one)
+      assert.deepStrictEqual(yield* read, [{ port: `${primary!.port}` }])
     }),
   )
 

@@ -16,6 +16,7 @@ const primary: Server = {
   isCommitLowered: false,
   clockAhead: 3,
   clockError: 1,
+  saidAt: { wall: Date.now(), steady: performance.now() },
 }
 
 const answered = (more: Partial<Server> = {}): Report => ({ _tag: "Answered", server: { ...primary, ...more } })

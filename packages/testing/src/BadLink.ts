@@ -6,18 +6,21 @@ import { Effect, type Scope } from "effect"
 import { type AddressInfo, connect, createServer, type Socket } from "node:net"
 
 /**
- * - `black_hole`: whatever is sent is lost, also the start of new connections, which are taken.
+ * - `stalled`: nothing arrives, and all of it when that is over, as packets that were lost are sent again.
+ * - `black_hole`: whatever is sent is lost for good, also the start of new connections, which are taken.
  * - `half_open`: the server's end of each connection is gone, and the client's stays open; new ones are served.
  * - `trickle`: a byte of each answer every 100 ms.
  * - `reset`: all connections, and new ones as soon as they are made.
  * - `slow`: each way takes 100 ms more.
  */
-export const weathers = ["black_hole", "half_open", "trickle", "reset", "slow"] as const
+export const weathers = ["stalled", "black_hole", "half_open", "trickle", "reset", "slow"] as const
 export type Weather = (typeof weathers)[number] | "clear"
 
 export interface BadLink {
   readonly port: number
   readonly set: (weather: Weather) => Effect.Effect<void>
+  /** New connections lead to another port, as those to one name of several servers may. */
+  readonly lead: (port: number) => Effect.Effect<void>
   /** Connections that the client keeps open. */
   readonly open: Effect.Effect<number>
 }
@@ -31,12 +34,12 @@ export const make = (target: {
 }): Effect.Effect<BadLink, never, Scope.Scope> =>
   Effect.gen(function* () {
     const pairs = new Set<Pair>()
-    const state: { weather: Weather } = { weather: "clear" }
+    const state: { weather: Weather; port: number } = { weather: "clear", port: target.port }
     const server = yield* Effect.acquireRelease(
       Effect.callback<ReturnType<typeof createServer>>((resume) => {
         const listener = createServer({ noDelay: true }, (client) => {
           if (state.weather === "reset") return void client.resetAndDestroy()
-          const pair = new Pair(client, target, () => state.weather)
+          const pair = new Pair(client, { host: target.host, port: state.port }, () => state.weather)
           pairs.add(pair)
           client.once("close", () => pairs.delete(pair))
         }).listen(0, "127.0.0.1", () => resume(Effect.succeed(listener)))
@@ -50,6 +53,7 @@ export const make = (target: {
     return {
       port: (server.address() as AddressInfo).port,
       open: Effect.sync(() => pairs.size),
+      lead: (port) => Effect.sync(() => void (state.port = port)),
       set: (weather) =>
         Effect.sync(() => {
           state.weather = weather
@@ -65,6 +69,7 @@ class Pair {
   readonly #weather: () => Weather
   /** Bytes were lost, so it never works again; nobody says so. */
   #isLost = false
+  readonly #held: Array<() => void> = []
 
   constructor(client: Socket, target: { readonly host: string; readonly port: number }, weather: () => Weather) {
     this.#client = client
@@ -81,6 +86,7 @@ class Pair {
   }
 
   change(weather: Weather) {
+    if (weather !== "stalled") for (const pass of this.#held.splice(0)) pass()
     if (weather === "reset") this.#client.resetAndDestroy()
     if (weather === "black_hole" || weather === "half_open") this.#isLost = true
     if (weather === "half_open") this.#server.destroy()
@@ -96,7 +102,8 @@ class Pair {
       const weather = this.#weather()
       if (weather === "black_hole") this.#isLost = true
       if (this.#isLost) return
-      if (weather === "slow") setTimeout(() => this.#write(to, chunk), slowMillis)
+      if (weather === "stalled") this.#held.push(() => this.#write(to, chunk))
+      else if (weather === "slow") setTimeout(() => this.#write(to, chunk), slowMillis)
       else if (weather === "trickle" && isAnswer) this.#trickle(from, to, chunk)
       else this.#write(to, chunk)
     })

@@ -142,6 +142,8 @@ max_wal_senders = 8
 wal_keep_size = '256MB'
 max_wal_size = '256MB'
 wal_retrieve_retry_interval = '100ms'
+wal_receiver_timeout = '2s'
+wal_sender_timeout = '2s'
 log_min_error_statement = panic
 `
 

@@ -155,12 +155,21 @@ export class OpenSockets {
     for (const socket of this.#sockets) socket.destroy(new Error(reason))
   }
 
-  /** Ends those that have been silent for so long though an answer is awaited, as long as no more than `leftMax` are left behind. */
-  endSilent(silenceMillis: number): void {
+  /** One that leads to the same host has lost its other end: the others have to show that they have theirs. */
+  suspectAll(): void {
+    for (const socket of this.#sockets) socket.isSuspect = true
+  }
+
+  /**
+   * Ends those that have been silent for so long though an answer is awaited, as long as no more than `leftMax` are left behind.
+   * Of those that are suspect less is borne.
+   */
+  endSilent(silenceMillis: number, suspectMillis: number): void {
     const now = performance.now()
     for (const socket of this.#sockets) {
       if (this.left.size >= leftMax) return
-      if (now - socket.awaitedSince > silenceMillis) socket.destroy(new Error("the database does not answer"))
+      const borne = socket.isSuspect ? Math.min(suspectMillis, silenceMillis) : silenceMillis
+      if (now - socket.awaitedSince > borne) socket.destroy(new Error("the database does not answer"))
     }
   }
 
@@ -198,6 +207,8 @@ export class DatabaseSocket extends Duplex {
   pid: number | undefined
   /** Since when nothing has been heard though an answer is awaited, by `performance.now`; infinity: none is. */
   awaitedSince = Number.POSITIVE_INFINITY
+  /** Until it is heard of again. */
+  isSuspect = false
 
   constructor(options: DatabaseSocketOptions) {
     super({ allowHalfOpen: false })
@@ -265,6 +276,7 @@ export class DatabaseSocket extends Duplex {
   #receive(socket: Socket, chunk: Buffer): void {
     this.#messages.push(chunk, this.#hear)
     if (this.destroyed) return
+    this.isSuspect = false
     this.awaitedSince = this.#awaited > 0 ? performance.now() : Number.POSITIVE_INFINITY
     if (!this.push(chunk)) socket.pause()
   }

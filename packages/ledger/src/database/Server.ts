@@ -30,6 +30,17 @@ export interface Server {
   /** By how much the clock of this process is ahead, in milliseconds, and how far off that may be. */
   readonly clockAhead: number
   readonly clockError: number
+  /** When it said so, on the two clocks of this process: the one that can be set, and the steady one, in milliseconds. */
+  readonly saidAt: { readonly wall: number; readonly steady: number }
+}
+
+/**
+ * By how much the clock of this process is ahead of the server's now, beyond what the look could not tell: it may have been set
+ * since. In milliseconds.
+ */
+export const aheadNow = ({ clockAhead, clockError, saidAt }: Server): number => {
+  const ahead = clockAhead + (Date.now() - saidAt.wall) - (performance.now() - saidAt.steady)
+  return Math.sign(ahead) * Math.max(0, Math.abs(ahead) - clockError)
 }
 
 /** Why there is no database to work on. */
@@ -102,14 +113,15 @@ export const judge = (reports: ReadonlyArray<Report>, newest: Newest | undefined
 }
 
 const judgeAlone = (server: Server, hosts: ReadonlyArray<Host>): Verdict => {
-  const { clockAhead, clockError, host, lossySettings } = server
+  const { host, lossySettings } = server
   if (lossySettings.length > 0) {
     return unfit(
       "not_durable",
       `${nameOf(host)} loses what it acknowledged when it crashes: ${lossySettings.join(", ")} off`,
     )
   }
-  if (Math.abs(clockAhead) - clockError > clockSkewMaxMillis) return { _tag: "Unfit", unfit: clockOff(clockAhead) }
+  const ahead = aheadNow(server)
+  if (Math.abs(ahead) > clockSkewMaxMillis) return { _tag: "Unfit", unfit: clockOff(ahead) }
   return { _tag: "Fit", server, hosts }
 }
 

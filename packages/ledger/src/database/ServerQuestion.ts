@@ -115,9 +115,10 @@ const timed = (query: Effect.Effect<PgConnection.Result, SqlError.SqlError>) =>
     const before = Date.now()
     return Effect.map(query, ({ rows: [row] }) => {
       const after = Date.now()
-      const clock = (millis: unknown): Pick<Server, "clockAhead" | "clockError"> => ({
+      const clock = (millis: unknown): Pick<Server, "clockAhead" | "clockError" | "saidAt"> => ({
         clockAhead: (before + after) / 2 - Number(millis),
         clockError: Math.abs(after - before) / 2,
+        saidAt: { wall: after, steady: performance.now() },
       })
       return { clock, row: row! }
     })

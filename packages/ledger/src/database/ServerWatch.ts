@@ -10,6 +10,7 @@ import { DatabaseSocket, leftMax, OpenSockets, type Route } from "./DatabaseSock
 import type { DatabaseUrl, Host } from "./DatabaseUrl.ts"
 import { unfitOf } from "./FailureCause.ts"
 import {
+  aheadNow,
   clockOff,
   clockSkewMaxMillis,
   historyOf,
@@ -33,6 +34,9 @@ export const lookIntervalMin = Duration.millis(50)
 /** Longest that a host may take to answer on an open connection, and to be connected to and answer. */
 export const lookTimeout = Duration.millis(1_500)
 export const connectLookTimeout = Duration.seconds(2)
+
+/** Longest that what a server said of itself is relied on. */
+export const ageMax = Duration.seconds(10)
 
 /** Longest that whoever needs the database waits for the next look. */
 const waitMax = Duration.seconds(2)
@@ -115,8 +119,6 @@ class Watched {
   #newest: Newest | undefined
   #last: Server | undefined
   #said: string | undefined
-  /** What the clock of this process is ahead of its steady one: changes when it is set. */
-  #clockOffset = 0
   readonly #waiters = new Set<Waiter>()
   /** Of the connections that are looked on. */
   readonly links = new OpenSockets()
@@ -129,7 +131,8 @@ class Watched {
   readonly isFit = (): boolean =>
     this.#verdict._tag === "Fit" &&
     this.options.sockets.left.size < leftMax &&
-    Math.abs(this.#aheadNow()) <= clockSkewMaxMillis
+    Math.abs(aheadNow(this.#verdict.server)) <= clockSkewMaxMillis &&
+    performance.now() - this.#verdict.server.saidAt.steady < Duration.toMillis(ageMax)
 
   serverNow(): Server {
     if (this.#verdict._tag === "Unfit") throw unusable(this.#verdict.unfit)
@@ -144,24 +147,19 @@ class Watched {
 
   unfit(): Unfit | undefined {
     if (this.#verdict._tag === "Unfit") return this.#verdict.unfit
+    if (this.isFit()) return undefined
+    const { server } = this.#verdict
+    const name = nameOf(server.host)
     if (this.options.sockets.left.size >= leftMax) {
-      const { host } = this.#verdict.server
-      return new Unfit({
-        kind: "waits_for_standby",
-        message: `commits wait for a standby of ${nameOf(host)} that does not answer`,
-      })
+      const message = `commits wait for a standby of ${name} that does not answer`
+      return new Unfit({ kind: "waits_for_standby", message })
     }
-    const ahead = this.#aheadNow()
-    return Math.abs(ahead) > clockSkewMaxMillis ? clockOff(ahead) : undefined
-  }
-
-  /** By how much the clock of this process is ahead of the database's, beyond what the last look cannot tell. */
-  #aheadNow(): number {
-    if (this.#verdict._tag === "Unfit") return 0
-    const { clockAhead, clockError } = this.#verdict.server
-    const stepped = clockOffset() - this.#clockOffset
-    const ahead = clockAhead + stepped
-    return Math.sign(ahead) * Math.max(0, Math.abs(ahead) - clockError)
+    const ahead = aheadNow(server)
+    if (Math.abs(ahead) > clockSkewMaxMillis) return clockOff(ahead)
+    return new Unfit({
+      kind: "silent",
+      message: `${name}: nothing has been heard of it for ${Duration.format(ageMax)}`,
+    })
   }
 
   /** Where the right server is known, and only this process holds back from it, that one tells when it may go on. */
@@ -215,7 +213,6 @@ class Watched {
     const { sockets } = this.options
     if (verdict._tag === "Unfit") return sockets.endAll(verdict.unfit.message)
     const { server } = verdict
-    this.#clockOffset = clockOffset()
     const { systemIdentifier, timeline } = server
     this.#newest = { systemIdentifier, timeline }
     const last = this.#last
@@ -242,9 +239,6 @@ class Watched {
   })
 }
 
-/** What the clock of this process says beyond its steady one, in milliseconds: changes only when it is set. */
-const clockOffset = (): number => Date.now() - performance.now()
-
 const unusable = (unfit: Unfit) =>
   new SqlError.SqlError({
     reason: new SqlError.ConnectionError({ cause: unfit, message: unfit.message, operation: "connect" }),
@@ -263,7 +257,7 @@ const watchHost = (watched: Watched, host: WatchedHost): Effect.Effect<void> =>
       const report: Report = Exit.isSuccess(asked)
         ? { _tag: "Answered", server: asked.value.server }
         : { _tag: "Failed", unfit: failureOf(asked, watched, host.host) }
-      watched.options.sockets.endSilent(Duration.toMillis(watched.options.silenceMax))
+      watched.options.sockets.endSilent(Duration.toMillis(watched.options.silenceMax), Duration.toMillis(lookTimeout))
       yield* watched.take(host, look, report)
       yield* pause(watched, host, begun)
     }).pipe(Effect.forever, Effect.ensuring(Effect.suspend(() => (link === undefined ? Effect.void : closeLink(link)))))
@@ -302,7 +296,7 @@ const lookOnce = (watched: Watched, host: Host, link: Link | undefined) =>
       Effect.catch((error) =>
         Effect.andThen(closeLink(link), anew).pipe(
           // Where new connections are answered and this one was not, others may have lost their other end too.
-          Effect.tap(() => Effect.sync(() => error === silent && sockets.endSilent(Duration.toMillis(lookTimeout)))),
+          Effect.tap(() => Effect.sync(() => error === silent && sockets.suspectAll())),
         ),
       ),
     )

@@ -6,7 +6,7 @@ import type { SealedChange } from "@banquo/domain/ChangeHash"
 import type { Decision } from "@banquo/domain/Decision"
 import { Data, Effect } from "effect"
 import type { SqlError } from "effect/sql"
-import { Contention, type DatabaseUnavailable, defectOf, faultOf, OutcomeUnknown } from "../database/DatabaseError.ts"
+import { Contention, DatabaseUnavailable, defectOf, faultOf, OutcomeUnknown } from "../database/DatabaseError.ts"
 import { atomically, contentionBackoff, DbConn, readToWrite, within } from "../database/DbConn.ts"
 import { unavailable } from "../database/FailureCause.ts"
 import * as AccountTable from "../tables/AccountTable.ts"
@@ -31,6 +31,9 @@ export type Appended = "stored" | "moved" | "id_taken"
  */
 export const append = Effect.fnUntraced(function* (decisions: ReadonlyArray<Decision>) {
   const db = yield* DbConn
+  // Decided by a clock that may have been set since the transaction of the caller's began.
+  const unfit = db.unfit()
+  if (unfit !== undefined) return yield* new DatabaseUnavailable({ failure: unfit.message })
   const send = insertDecisions(db, decisions)
   if (yield* db.isInTransaction) return yield* appendToTransaction(send)
   const first = firstOf(decisions)
