@@ -60,8 +60,8 @@ layer(TestDatabase.layerMigrated, { excludeTestServices: true })("a clock", (it)
         assert.strictEqual((yield* pay(instance, accountId)).status, 503)
         const captured = yield* post(`${instance.url}/v1/holds/${short}/capture`, {})
         assert.strictEqual(captured.status, 503)
-        const said = ["300 s ahead of", "300 s behind", "315576"][at]!
-        assert.lengthOf(linesWith(instance, said), 1, instance.stdout())
+        const [line] = linesWith(instance, "the clock of this process")
+        assert.match(line!, [/(?:299|300|301) s ahead of/, /(?:299|300|301) s behind/, /3155\d{5} s ahead of/][at]!)
       }
       assert.strictEqual(yield* statusOf(right), 200)
       yield* eventually(stateOf(right, short), (state) => state === "expired")
@@ -89,7 +89,7 @@ layer(TestDatabase.layerMigrated, { excludeTestServices: true })("a clock", (it)
         yield* eventually(statusOf(instance), (status) => status === 200)
         assert.strictEqual(yield* seqOf(instance, accountId), seq)
       }
-      assert.lengthOf(linesWith(instance, "300 s ahead of"), 2)
+      assert.lengthOf(linesWith(instance, "the clock of this process"), 2, instance.stdout())
     }),
   )
 })

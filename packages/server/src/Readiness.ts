@@ -5,7 +5,7 @@ import { DbConn } from "@banquo/ledger/DbConn"
 import { observe } from "@banquo/ledger/LedgerMetrics"
 import { type MigrationChanged, requireSchema, type SchemaOutdated } from "@banquo/ledger/Migrator"
 import { type UnfitKind, unfitKinds } from "@banquo/ledger/Server"
-import { Context, Duration, Effect, Exit, Layer, Schedule } from "effect"
+import { Context, Duration, Effect, Exit, Layer, Schedule, Semaphore } from "effect"
 
 /** How long an answer about the database is given again, so that probes cost it nothing. */
 const ttl = Duration.seconds(1)
@@ -23,10 +23,10 @@ export class Readiness extends Context.Service<
     Readiness,
     Effect.gen(function* () {
       const db = yield* DbConn
-      const check = yield* requireSchema.pipe(
-        Effect.provideService(DbConn, db),
-        (schema) => Effect.suspend(() => Effect.provideService(schema, Deadline, deadlineIn(readinessTimeout))),
-        Effect.cachedWithTTL(ttl),
+      const check = yield* remembered(
+        requireSchema.pipe(Effect.provideService(DbConn, db), (schema) =>
+          Effect.suspend(() => Effect.provideService(schema, Deadline, deadlineIn(readinessTimeout))),
+        ),
       )
       const tell = makeTell()
       yield* Effect.forkScoped(Effect.repeat(Effect.flatMap(Effect.exit(check), tell), Schedule.spaced(ttl)))
@@ -42,6 +42,21 @@ export class Readiness extends Context.Service<
     }),
   )
 }
+
+/** One look at a time, given again for {@link ttl} by a clock that nobody can set: on one that was set back it would be for long. */
+const remembered = <A, E>(look: Effect.Effect<A, E>): Effect.Effect<Effect.Effect<A, E>> =>
+  Effect.map(Semaphore.make(1), (lock) => {
+    let last: { readonly exit: Exit.Exit<A, E>; readonly at: number } | undefined
+    return lock.withPermit(
+      Effect.suspend(() => {
+        if (last !== undefined && performance.now() - last.at < Duration.toMillis(ttl)) return last.exit
+        return Effect.flatMap(Effect.exit(look), (exit) => {
+          last = { exit, at: performance.now() }
+          return exit
+        })
+      }),
+    )
+  })
 
 type Checked = Exit.Exit<number, DatabaseUnavailable | SchemaOutdated | MigrationChanged>
 

@@ -185,7 +185,8 @@ class Watched {
       Effect.andThen(
         Effect.suspend(() => {
           const unfit = this.unfit()
-          return unfit === undefined ? Effect.succeed(this.serverNow()) : Effect.fail(unusable(unfit))
+          if (unfit === undefined) return Effect.succeed(this.serverNow())
+          return Effect.andThen(this.#tell, Effect.fail(unusable(unfit)))
         }),
       ),
     )
@@ -226,7 +227,8 @@ class Watched {
   /** Each change once. */
   readonly #tell: Effect.Effect<void> = Effect.suspend(() => {
     const unfit = this.unfit()
-    const said = unfit?.message
+    // How far a clock is off looks a little different each time.
+    const said = unfit?.kind === "clock" ? unfit.kind : unfit?.message
     if (said === this.#said) return Effect.void
     const wasSaid = this.#said
     this.#said = said
