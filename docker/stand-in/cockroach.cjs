@@ -15,7 +15,7 @@ if (!existsSync(`${data}/ready`)) {
   execFileSync(`${bin}/postgres`, ["--single", "-D", data, "postgres"], { input: "CREATE DATABASE defaultdb\n" })
   appendFileSync(`${data}/ready`, "")
 }
-const settings = [`port=${port}`, "listen_addresses=*", "unix_socket_directories=", "fsync=off"]
+const settings = [`port=${port}`, "listen_addresses=*", "unix_socket_directories="]
 const postgres = spawn(`${bin}/postgres`, ["-D", data, ...settings.flatMap((setting) => ["-c", setting])], {
   stdio: "inherit",
 })
