@@ -215,6 +215,22 @@ layer(Layer.effect(Pristine, Replicas.makePristine), { excludeTestServices: true
     }),
   )
 
+  it.effect("that both take writes: a transaction that is open by then is not committed", () =>
+    Effect.gen(function* () {
+      const servers = yield* cluster(2)
+      const [old, next] = servers
+      const one = yield* instance(servers)
+      const acctId = yield* one.run(open("10"))
+      const meanwhile = Effect.andThen(next!.promote, untilFit(one, "two_primaries"))
+      const exit = yield* Effect.exit(
+        one.run(DbConn.use(({ transaction }) => transaction(Effect.andThen(pay(acctId), meanwhile)))),
+      )
+      assert.include(["DatabaseUnavailable", "OutcomeUnknown"], tagOf(exit))
+      const [row] = yield* old!.query<{ count: bigint }>("SELECT count(*) FROM balance_change")
+      assert.strictEqual(Number(row!.count), 1)
+    }),
+  )
+
   it.effect("that both take writes when a process begins: it waits for what each of them says", () =>
     Effect.gen(function* () {
       const [old, next] = yield* cluster(2)
