@@ -78,6 +78,14 @@ const waiting = (server: Replicas.Replica, query = "%") =>
 const untilWaiting = (server: Replicas.Replica, query?: string) =>
   Replicas.waitUntil(Effect.map(waiting(server, query), (pids) => pids.length > 0))
 
+type OnStandby = (standby: Replicas.Replica, link: BadLink.BadLink) => Effect.Effect<void>
+
+const standbyFailures: ReadonlyArray<readonly [how: string, fail: OnStandby, heal: OnStandby]> = [
+  ["stands still", ({ freeze }) => freeze, ({ thaw }) => thaw],
+  ["is gone", ({ kill }) => kill, ({ start }) => start],
+  ["is cut off", (_, link) => link.set("stalled"), (_, link) => link.set("clear")],
+]
+
 /** What the sessions of an instance wait for. */
 const commits = (one: Instance) =>
   one.run(Effect.flatMap(DbConn, ({ sql }) => sql<{ it: string }>`SELECT current_setting('synchronous_commit') AS it`))
@@ -285,34 +293,38 @@ layer(Layer.effect(Pristine, Replicas.makePristine), { excludeTestServices: true
     }),
   )
 
-  it.effect("of which one that commits wait for stands still: nothing is acknowledged, little is left behind", () =>
-    Effect.gen(function* () {
-      const servers = yield* cluster(2)
-      const [primary, standby] = servers
-      yield* Replicas.waitForOne(servers)
-      const one = yield* instance(servers)
-      const accounts = yield* one.run(Effect.all(Array.from({ length: 12 }, () => open("10"))))
-      const keys = accounts.map(() => key())
-      const payAt = (at: number) => Effect.exit(one.run(soon(pay(accounts[at]!, keys[at]))))
-      yield* standby!.freeze
-      // Ten in one INSERT, which is given up; then another one, and nothing more is sent.
-      const exits = yield* Effect.forEach(Array.from({ length: 10 }).keys(), payAt, { concurrency: "unbounded" })
-      exits.push(yield* payAt(10))
-      yield* untilFit(one, "waits_for_standby")
-      exits.push(yield* payAt(11))
-      assert.deepStrictEqual(exits.map(tagOf), [
-        ...Array.from({ length: 11 }, () => "OutcomeUnknown"),
-        "DatabaseUnavailable",
-      ])
-      assert.lengthOf(yield* waiting(primary!), 2)
-      yield* standby!.thaw
-      yield* untilFit(one)
-      yield* Effect.forEach(accounts, (acctId, at) => one.run(pay(acctId, keys[at])))
-      const chains = yield* one.run(verifyLedger)
-      const stored = [...chains.values()].flat().filter(({ idemKey }) => idemKey !== null)
-      assert.lengthOf(stored, accounts.length)
-    }),
-  )
+  for (const [how, fail, heal] of standbyFailures) {
+    it.effect(`of which one that commits wait for ${how}: nothing is acknowledged, little is left behind`, () =>
+      Effect.gen(function* () {
+        const servers = yield* cluster(2)
+        const [primary, standby] = servers
+        const link = yield* BadLink.make({ host: "127.0.0.1", port: primary!.port })
+        yield* standby!.follow(link)
+        yield* Replicas.waitForOne(servers)
+        const one = yield* instance(servers)
+        const accounts = yield* one.run(Effect.all(Array.from({ length: 12 }, () => open("10"))))
+        const keys = accounts.map(() => key())
+        const payAt = (at: number) => Effect.exit(one.run(soon(pay(accounts[at]!, keys[at]))))
+        yield* fail(standby!, link)
+        // Ten in one INSERT, which is given up; then another one, and nothing more is sent.
+        const exits = yield* Effect.forEach(Array.from({ length: 10 }).keys(), payAt, { concurrency: "unbounded" })
+        exits.push(yield* payAt(10))
+        yield* untilFit(one, "waits_for_standby")
+        exits.push(yield* payAt(11))
+        assert.deepStrictEqual(exits.map(tagOf), [
+          ...Array.from({ length: 11 }, () => "OutcomeUnknown"),
+          "DatabaseUnavailable",
+        ])
+        assert.lengthOf(yield* waiting(primary!), 2)
+        yield* heal(standby!, link)
+        yield* untilFit(one)
+        yield* Effect.forEach(accounts, (acctId, at) => one.run(pay(acctId, keys[at])))
+        const chains = yield* one.run(verifyLedger)
+        const stored = [...chains.values()].flat().filter(({ idemKey }) => idemKey !== null)
+        assert.lengthOf(stored, accounts.length)
+      }),
+    )
+  }
 
   for (const [how, end] of [
     ["cancelled", "pg_cancel_backend"],
