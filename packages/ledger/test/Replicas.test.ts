@@ -223,6 +223,16 @@ layer(Layer.effect(Pristine, Replicas.makePristine), { excludeTestServices: true
     }),
   )
 
+  for (const seconds of [0, 10]) {
+    it.effect(`are found whatever time a connection may take: connect_timeout=${seconds}`, () =>
+      Effect.gen(function* () {
+        const servers = yield* cluster(1)
+        const one = yield* instance(servers, { search: `?connect_timeout=${seconds}` })
+        assert.strictEqual((yield* one.run(Effect.flatMap(open("10"), (acctId) => pay(acctId)))).changes[0]!.acctSeq, 1)
+      }),
+    )
+  }
+
   it.effect("that both take writes: a transaction that is open by then is not committed", () =>
     Effect.gen(function* () {
       const servers = yield* cluster(2)

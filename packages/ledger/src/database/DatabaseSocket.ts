@@ -2,6 +2,7 @@
  * What the driver speaks through: a connection to the first of several hosts that takes it (the nodes of a CockroachDB are
  * equal, and one that is restarted refuses), and what the driver does not look at in what the server says.
  */
+import { Duration } from "effect"
 import { connect, isIP, type Socket } from "node:net"
 import { Duplex } from "node:stream"
 import { connect as connectTls } from "node:tls"
@@ -20,6 +21,13 @@ export type Route = Pick<DatabaseUrl, "hosts" | "isBalanced" | "tls" | "tlsOptio
 
 /** Longest wait for one host before the next is tried, in milliseconds. A driver's own time-out bounds all of them. */
 export const hostTimeoutMillis = 1_000
+
+/** As {@link hostTimeoutMillis}, where the address says nothing else. */
+export const dialMillisOf = ({ connectTimeout }: Pick<DatabaseUrl, "connectTimeout">): number =>
+  connectTimeout === undefined ? hostTimeoutMillis : Math.min(Duration.toMillis(connectTimeout), timerMax)
+
+/** Longest time of a timer of Node, in milliseconds; one of more fires at once. */
+const timerMax = 2 ** 31 - 1
 
 /** Why a host cannot be spoken to; `cause` has the code of the operating system or of TLS. */
 export class HostFailed extends Error {

@@ -5,7 +5,7 @@ import { SqlClient, SqlError } from "effect/sql"
 import * as DatabaseClient from "./DatabaseClient.ts"
 import { Contention, DatabaseUnavailable, defectOf, faultOf, OutcomeUnknown, sqlState } from "./DatabaseError.ts"
 import { deadlineDefault, timeLeft } from "./Deadline.ts"
-import { DatabaseSocket, OpenSockets } from "./DatabaseSocket.ts"
+import { DatabaseSocket, dialMillisOf, OpenSockets } from "./DatabaseSocket.ts"
 import * as DatabaseUrl from "./DatabaseUrl.ts"
 import { type Database, detect, releaseToGoTo } from "./Dialect.ts"
 import { tellRefusal, unavailable } from "./FailureCause.ts"
@@ -153,7 +153,7 @@ export class DbConn extends Context.Service<
             pool: (dialect) => ({
               ...config,
               ...pool,
-              stream: () => new DatabaseSocket({ route: watch.route, sockets, ...dialTimeoutOf(url) }),
+              stream: () => new DatabaseSocket({ route: watch.route, sockets, timeoutMillis: dialMillisOf(url) }),
               startupParameters: {
                 ...config.startupParameters,
                 ...(dialect === "cockroachdb" ? { default_transaction_isolation: "serializable" } : {}),
@@ -202,12 +202,6 @@ const configOf = (options: DbConnOptions, url: DatabaseUrl.DatabaseUrl): PgConne
 /** A server ends statements after a time; one that has said nothing by a second later does not answer at all. */
 const silenceMaxOf = (timeout: Duration.Duration): Duration.Duration =>
   Duration.toMillis(timeout) === 0 ? Duration.infinity : Duration.sum(timeout, Duration.seconds(1))
-
-const dialTimeoutOf = ({ connectTimeout: timeout }: DatabaseUrl.DatabaseUrl) =>
-  timeout === undefined ? {} : { timeoutMillis: Math.min(Duration.toMillis(timeout), dialMillisMax) }
-
-/** Above it, a timer of Node fires at once. */
-const dialMillisMax = 2 ** 31 - 1
 
 /** A connection may lead elsewhere than the last look did: to a server that has been promoted or demoted since. */
 const inspect = (

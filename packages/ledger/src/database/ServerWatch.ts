@@ -6,7 +6,7 @@
 import { PgConnection } from "@effect/sql-pg"
 import { Deferred, Duration, Effect, Exit, Scope } from "effect"
 import { SqlError } from "effect/sql"
-import { DatabaseSocket, leftMax, OpenSockets, type Route } from "./DatabaseSocket.ts"
+import { DatabaseSocket, dialMillisOf, leftMax, OpenSockets, type Route } from "./DatabaseSocket.ts"
 import type { DatabaseUrl, Host } from "./DatabaseUrl.ts"
 import { unfitOf } from "./FailureCause.ts"
 import {
@@ -34,6 +34,9 @@ export const lookIntervalMin = Duration.millis(50)
 /** Longest that a host may take to answer on an open connection, and to be connected to and answer. */
 export const lookTimeout = Duration.millis(1_500)
 export const connectLookTimeout = Duration.seconds(2)
+
+/** However long the address lets a connection take. */
+export const connectLookTimeoutMax = Duration.seconds(10)
 
 /** Longest that what a server said of itself is relied on. */
 export const ageMax = Duration.seconds(10)
@@ -291,7 +294,7 @@ const lookOnce = (watched: Watched, host: Host, link: Link | undefined) =>
     const anew = Effect.gen(function* () {
       const opened = yield* open(watched, host)
       return yield* asked(watched, opened, host).pipe(Effect.onError(() => closeLink(opened)))
-    }).pipe(inTime(url.connectTimeout ?? connectLookTimeout))
+    }).pipe(inTime(Duration.min(url.connectTimeout ?? connectLookTimeout, connectLookTimeoutMax)))
     if (link === undefined) return anew
     return asked(watched, link, host).pipe(
       inTime(lookTimeout),
@@ -369,7 +372,7 @@ const open = ({ links, options: { connection, url } }: Watched, host: Host) =>
     const route = { ...url, hosts: [host] }
     const opened = yield* PgConnection.make({
       ...connection,
-      stream: () => new DatabaseSocket({ route: () => route, sockets: links }),
+      stream: () => new DatabaseSocket({ route: () => route, sockets: links, timeoutMillis: dialMillisOf(url) }),
     }).pipe(
       Scope.provide(scope),
       Effect.onError(() => Scope.close(scope, Exit.void)),
