@@ -464,9 +464,14 @@ const bounded = <A>(statement: Effect.Effect<A, SqlError.SqlError>): Effect.Effe
       ? Effect.fail(unanswered("connect"))
       : Effect.raceFirst(
           Effect.interruptible(statement),
-          Effect.andThen(Effect.interruptible(Effect.sleep(millis)), Effect.fail(unanswered("query"))),
+          Effect.andThen(Effect.interruptible(Effect.sleep(millis)), givenUp),
         ),
   )
+
+const givenUp = Effect.suspend(() => {
+  LedgerMetrics.recordFailure(undefined)
+  return Effect.fail(unanswered("query"))
+})
 
 const unanswered = (operation: "connect" | "query") =>
   new SqlError.SqlError({
